@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from data_fetch.core.settings import Settings
 from data_fetch.storage.database.engine import NO_LIMIT, engine_for, writing
+from data_fetch.storage.database.migrations import take_turn
 from data_fetch.storage.database.partitions import partition_tables
 from data_fetch.storage.database.tables import Base
 
@@ -60,5 +61,6 @@ elif context.is_offline_mode():
 else:
     engine = engine_for(configured_url())
     with writing(engine, NO_LIMIT) as own:
+        take_turn(own, print)
         migrate(own)
     engine.dispose()

@@ -33,7 +33,7 @@ def command() -> None:
 @json_option
 def upgrade(layout: str | None, as_json: bool) -> None:
     """Bring the configured store's schema up to date; create what is missing."""
-    done = set_up(settings_to_store().store_url, _layout(layout))
+    done = set_up(settings_to_store().store_url, _layout(layout), remark)
     if as_json:
         emit(
             {

@@ -18,6 +18,7 @@ DataFetchError
 │   ├── BrokerUnreachable the broker of the workers does not answer
 │   ├── StoreFailure      the database did not do what it was to do
 │   │   ├── StoreUnreachable  it does not respond, or not now: waiting may help
+│   │   │   └── StoreBusy     another transaction is in the way: trying again helps
 │   │   └── StoreRefused      it refuses: no right, no room, read-only, damaged
 │   └── TransientError    waiting will help
 │       ├── RateLimited   wait as long as the provider requests
@@ -168,6 +169,10 @@ class StoreFailure(OutsideError):
 
 class StoreUnreachable(StoreFailure):
     """The configured database does not respond, or not now: waiting may help."""
+
+
+class StoreBusy(StoreUnreachable):
+    """Another transaction was in the way, and this one was rolled back."""
 
 
 class StoreRefused(StoreFailure):

@@ -4,6 +4,7 @@ from data_fetch.postgres_config import postgres_config
 postgres_config.setup_postgres_for_data_collection()
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from psycopg2 import errors
@@ -50,14 +51,17 @@ class PostgresConfig:
         return set_up(_text(url))
 
 
-def set_up(url: str, layout: Layout | None = None) -> SetUp:
+def set_up(
+    url: str, layout: Layout | None = None, report: Callable[[str], None] = lambda _: None
+) -> SetUp:
     """Create the database at *url* if it is missing, and its schema as of this version.
 
-    Large tables that are empty get *layout*, by default the best one that the database can have.
+    *report* receives what it waits for. Large tables that are empty get *layout*, by default the
+    best one that the database can have.
     """
     engine = engine_for(url)
     created = is_postgres(engine) and _create_database(engine.url)
-    before, after = upgrade(engine, layout)
+    before, after = upgrade(engine, layout, report)
     engine.dispose()
     return SetUp(redacted(url), created, before, after)
 

@@ -13,7 +13,14 @@ from typing import Any
 import psycopg2
 from sqlalchemy import URL
 
-from data_fetch.core.errors import DataFetchError, SetupError, StoreRefused, StoreUnreachable
+from data_fetch.core.errors import (
+    DataFetchError,
+    SchemaDiffers,
+    SetupError,
+    StoreBusy,
+    StoreRefused,
+    StoreUnreachable,
+)
 
 # Those of libpq.
 SECRET_PARAMETERS = ("password", "sslpassword", "oauth_client_secret")
@@ -42,10 +49,42 @@ OUT_OF_TIME = Refusal(
     "the database {store} ended a statement that took too long",
     "Try again; if it lasts, pg_stat_activity and pg_locks show what is in the way.",
 )
+LOCK_TAKEN = Refusal(
+    StoreBusy,
+    "the database {store} waited too long for a lock that another program has",
+    "Try again; if it lasts, pg_stat_activity and pg_locks show that program.",
+)
 IN_THE_WAY = Refusal(
-    StoreUnreachable,
+    StoreBusy,
     "the database {store} ended a transaction that was in the way of another",
     "Try again.",
+)
+TOO_MANY = Refusal(
+    StoreUnreachable,
+    "the database {store} takes no more connections",
+    "Close some, or raise the limit: max_connections, ALTER ROLE or ALTER DATABASE ... "
+    "CONNECTION LIMIT, the pooler's pool_size and max_client_conn.",
+)
+NO_PRIMARY = Refusal(
+    StoreUnreachable,
+    "none of the servers of {store} can be written to",
+    "Promote one of them, or name the primary server in DATABASE_URL.",
+)
+STARTING = Refusal(
+    StoreUnreachable,
+    "the database {store} is starting or shutting down",
+    "Try again in a moment.",
+)
+CLOSED = Refusal(
+    StoreUnreachable,
+    "the database {store} is closed to connections",
+    'Have an administrator run: ALTER DATABASE "{database}" ALLOW_CONNECTIONS true; or, at a '
+    "pooler: RESUME or ENABLE.",
+)
+NO_OPTION = Refusal(
+    SetupError,
+    "the pooler at {store} refuses an option of the connection",
+    "Take it out of DATABASE_URL, or name it in the pooler's ignore_startup_parameters.",
 )
 NO_ROLE = Refusal(
     StoreUnreachable,
@@ -69,7 +108,7 @@ NO_RESOURCES = Refusal(
     "Free memory or raise the limit that it names, then try again.",
 )
 NOT_OUR_SCHEMA = Refusal(
-    SetupError,
+    SchemaDiffers,
     "{store} does not have the tables of this version",
     "Run `data-fetch db upgrade`, or name a store of data-fetch in DATABASE_URL.",
 )
@@ -110,41 +149,38 @@ POSTGRES: Mapping[str, Refusal] = {
     "42P07": NOT_OUR_SCHEMA,
     "53": NO_RESOURCES,
     "53100": NO_ROOM,
-    "53300": Refusal(
-        StoreUnreachable,
-        "the database {store} takes no more connections",
-        "Close some, or raise the limit: max_connections, ALTER ROLE or ALTER DATABASE ... "
-        "CONNECTION LIMIT.",
-    ),
+    "53300": TOO_MANY,
     "54": NO_RESOURCES,
-    "55006": OUT_OF_TIME,
-    "55P03": OUT_OF_TIME,
+    "55006": LOCK_TAKEN,
+    "55P03": LOCK_TAKEN,
     "57014": OUT_OF_TIME,
     "57P01": NO_ANSWER,
     "57P02": NO_ANSWER,
-    "57P03": Refusal(
-        StoreUnreachable,
-        "the database {store} is starting or shutting down",
-        "Try again in a moment.",
-    ),
+    "57P03": STARTING,
     "57P04": NO_ANSWER,
     "57P05": NO_ANSWER,
     "58": DAMAGED,
     "XX": DAMAGED,
 }
-# The driver has no SQLSTATE for what is refused while connecting, only the server's text.
-WHILE_CONNECTING = (
-    (r"password authentication failed|no password supplied|SASL authentication", "28P01"),
-    (r'database ".*" does not exist|no such database', "3D000"),
-    (r"too many (clients|connections)|connection slots are reserved|no more conn", "53300"),
-    (r"starting up|shutting down|recovery mode|not (yet )?accepting connections", "57P03"),
-    (r"permission denied for database", "42501"),
-    (r'role ".*" does not exist|pg_hba.conf|not permitted to log in', "28000"),
-    (r"authentication failed|no such user", "28000"),
+# The driver has no SQLSTATE for what is refused while connecting, only the server's text; and
+# pgbouncer has one for everything that it refuses itself.
+BY_TEXT: Sequence[tuple[str, Refusal]] = (
+    (r"password authentication failed|no password supplied|SASL authentication", POSTGRES["28P01"]),
+    (r'database ".*" does not exist|no such database', POSTGRES["3D000"]),
+    (r"too many (clients|connections)|connection slots are reserved|no more conn", TOO_MANY),
+    (r"query_wait_timeout", TOO_MANY),
+    (r"not currently accepting connections|is disabled|does not allow connections", CLOSED),
+    (r"starting up|shutting down|recovery mode|not (yet )?accepting connections", STARTING),
+    (r"permission denied for database", NO_RIGHT),
+    (r'role ".*" does not exist|pg_hba.conf|not permitted to log in', NO_ROLE),
+    (r"unsupported startup parameter", NO_OPTION),
+    (r"authentication failed|no such user", NO_ROLE),
+    (r"session is (read-only|not read-only)|server is (not )?in hot standby", NO_PRIMARY),
 )
+POOLER = "08P01"
 
 LOCKED = Refusal(
-    StoreUnreachable,
+    StoreBusy,
     "another program has locked {store} for too long",
     "Close it, then try again.",
 )
@@ -165,7 +201,11 @@ SQLITE: Mapping[int, Refusal] = {
     sqlite3.SQLITE_BUSY: LOCKED,
     sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_NOMEM: NO_RESOURCES,
-    sqlite3.SQLITE_READONLY: UNUSABLE_FILE,
+    sqlite3.SQLITE_READONLY: Refusal(
+        StoreRefused,
+        "{store} is read-only",
+        "Let this user write the file and its folder, or name another file in DATABASE_URL.",
+    ),
     sqlite3.SQLITE_IOERR: FAILING_DISK,
     sqlite3.SQLITE_CORRUPT: Refusal(
         StoreRefused,
@@ -229,12 +269,10 @@ def _refusals(problem: BaseException) -> Iterator[Refusal]:
         # SQLite stores no text that is not UTF-8.
         yield SQLITE[sqlite3.SQLITE_CORRUPT]
     elif isinstance(problem, psycopg2.Error):
-        state = problem.pgcode or _state_of_text(str(problem))
+        state = problem.pgcode or ""
+        if state in {"", POOLER}:
+            yield from (refusal for text, refusal in BY_TEXT if re.search(text, str(problem)))
         yield from (POSTGRES[each] for each in (state, state[:2]) if each in POSTGRES)
-
-
-def _state_of_text(message: str) -> str:
-    return next((state for text, state in WHILE_CONNECTING if re.search(text, message)), "")
 
 
 def _masked(message: str, url: URL) -> str:

@@ -6,15 +6,18 @@ Alembic, which upgrades, takes longer to load than most commands take to run.
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, delete, insert, inspect, select
+from sqlalchemy import Connection, Engine, column, delete, func, insert, inspect, select
 from sqlalchemy import table as named_table
 
 from data_fetch import PACKAGE_FOLDER
-from data_fetch.core.errors import SetupError
+from data_fetch.core.errors import SchemaDiffers, SetupError
 from data_fetch.storage.database.engine import reading
 
 # In the place of a revision: rows were restored, and not yet compared with the backup.
 NOT_COMPARED = "restored, not compared"
+# An arbitrary number, unique among the advisory locks of a database. Each transaction of a store
+# shares it, an upgrade has it alone.
+UPGRADE_LOCK = 4_630_914_001
 VERSIONS = named_table("alembic_version", column("version_num"))
 
 
@@ -59,6 +62,13 @@ def revision_in(connection: Connection) -> str | None:
     return found
 
 
+def is_upgrading(engine: Engine) -> bool:
+    """Whether an upgrade of a PostgreSQL database is in progress, or waits for its turn."""
+    with reading(engine) as connection:
+        free = select(func.pg_try_advisory_xact_lock_shared(UPGRADE_LOCK))
+        return connection.scalar(free) is False
+
+
 def name_revision(connection: Connection, revision: str) -> None:
     """Let the database of *connection* have this revision, or NOT_COMPARED in its place."""
     connection.exec_driver_sql(
@@ -70,16 +80,16 @@ def name_revision(connection: Connection, revision: str) -> None:
 
 
 def refuse_newer(revision: str | None) -> None:
-    """Raise SetupError for a schema that is unknown to this code, and for a store whose restore
+    """Raise SchemaDiffers for a schema that is unknown to this code, and for a store whose restore
     did not end."""
     if revision == NOT_COMPARED:
-        raise SetupError(
+        raise SchemaDiffers(
             "a restore into this database has not ended: its rows are not those of the backup, or "
             "were not compared",
             hint="Wait for it if it is at work; otherwise run `data-fetch backup restore` again.",
         )
     if revision is not None and revision not in known_revisions():
-        raise SetupError(
+        raise SchemaDiffers(
             f"the database has schema revision {revision}, which is unknown to this version",
             hint="It was made by a newer data-fetch: install that version.",
         )

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, func, inspect, literal, select
 
-from data_fetch.core.errors import SetupError, WrongWorld
+from data_fetch.core.errors import SchemaDiffers, SetupError, StoreUnreachable, WrongWorld
 from data_fetch.core.world import PAPER_ISIN_PREFIX, World
 from data_fetch.storage.database import revisions
 from data_fetch.storage.database.engine import (
@@ -35,6 +35,19 @@ CONSISTENT = {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}
 FIRST_VALUE = Rule(combined={"value": unchanged})
 meta = table(StoreMeta)
 STAMP = select(meta.c.value).where(meta.c.name == WORLD)
+# One query, in every transaction that writes: whether no upgrade is in progress (SQLite has one
+# writer anyway), the revision, the stamp.
+ADMISSION = {
+    dialect: select(
+        free,
+        select(revisions.VERSIONS.c.version_num).scalar_subquery(),
+        STAMP.scalar_subquery(),
+    )
+    for dialect, free in (
+        ("sqlite", literal(True)),
+        ("postgresql", func.pg_try_advisory_xact_lock_shared(revisions.UPGRADE_LOCK)),
+    )
+}
 GIVEN_ID = select(meta.c.value).where(meta.c.name == STORE_ID)
 
 
@@ -70,7 +83,8 @@ class Store:
         """A write transaction in this store's world.
 
         Raises WrongWorld when the database belongs to the other world, LostLeadership when
-        *guard* is the fence of a scheduler that was replaced. Nothing is written then.
+        *guard* is the fence of a scheduler that was replaced, StoreUnreachable while the schema
+        is being upgraded, SchemaDiffers afterwards. Nothing is written then.
         """
         if guard is not None:
             guard.check_here()
@@ -202,7 +216,9 @@ def _prepare_schema(engine: Engine) -> None:
 
         upgrade(engine)
         return
-    raise SetupError(
+    if revisions.is_upgrading(engine):
+        raise _upgrading(redacted(engine.url))
+    raise SchemaDiffers(
         f"{redacted(engine.url)} has schema revision {revision}; "
         f"this version works with {revisions.head()}",
         hint="Run `data-fetch db upgrade`.",
@@ -215,11 +231,31 @@ def _has_our_tables(engine: Engine) -> bool:
 
 def _stamp(connection: Connection, world: World, name: str) -> None:
     """Stamp the store with *world* if it has no stamp; of two writers the first one wins."""
-    stamped = stamped_world(connection)
+    stamped = _admitted(connection, name)
     if stamped is None:
         upsert(connection, meta, ("name", "value"), [(WORLD, world.value)], FIRST_VALUE)
         stamped = stamped_world(connection)
     _refuse_other_world(stamped, world, name)
+
+
+def _admitted(connection: Connection, name: str) -> World | None:
+    """The stamp of a database that this version may write to. No upgrade begins meanwhile."""
+    free, revision, stamped = connection.execute(ADMISSION[connection.dialect.name]).one()
+    if not free:
+        raise _upgrading(name)
+    if revision != revisions.head():
+        raise SchemaDiffers(
+            f"{name} has schema revision {revision}; this process works with {revisions.head()}",
+            hint="Start it again, in the newer version.",
+        )
+    return None if stamped is None else World(stamped)
+
+
+def _upgrading(name: str) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"the schema of {name} is being upgraded",
+        hint="Wait for the end of `data-fetch db upgrade`.",
+    )
 
 
 def _refuse_other_world(stamped: World | None, requested: World, name: str) -> None:

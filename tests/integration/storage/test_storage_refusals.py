@@ -1,18 +1,30 @@
 """What a database refuses is an error of ours, with what to do about it, in every command."""
 
+import shutil
 import sqlite3
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
 import pytest
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from data_fetch.cli.main import main
-from data_fetch.core.errors import DataFetchError, SetupError, StoreRefused, StoreUnreachable
+from data_fetch.core.errors import (
+    DataFetchError,
+    SchemaDiffers,
+    SetupError,
+    StoreBusy,
+    StoreRefused,
+    StoreUnreachable,
+)
 from data_fetch.core.world import World
+from data_fetch.storage.database.copying import run_copy
 from data_fetch.storage.database.engine import engine_for, writing
 from data_fetch.storage.database.refusals import POSTGRES, database_error
 from data_fetch.storage.database.store import open_store
@@ -54,16 +66,16 @@ def refusal_of(url: str, statement: str) -> DataFetchError:
         pytest.param("28000", StoreUnreachable, "does not let the role in", id="role"),
         pytest.param("28P01", StoreUnreachable, "rejects the password", id="password"),
         pytest.param("3D000", StoreUnreachable, "there is no database", id="database"),
-        pytest.param("40001", StoreUnreachable, "in the way of another", id="serialization"),
-        pytest.param("40P01", StoreUnreachable, "in the way of another", id="deadlock"),
+        pytest.param("40001", StoreBusy, "in the way of another", id="serialization"),
+        pytest.param("40P01", StoreBusy, "in the way of another", id="deadlock"),
         pytest.param("42501", StoreRefused, "refuses a right", id="no right"),
-        pytest.param("42P01", SetupError, "does not have the tables", id="no table"),
-        pytest.param("42703", SetupError, "does not have the tables", id="no column"),
+        pytest.param("42P01", SchemaDiffers, "does not have the tables", id="no table"),
+        pytest.param("42703", SchemaDiffers, "does not have the tables", id="no column"),
         pytest.param("53100", StoreRefused, "has no room left", id="disk full"),
         pytest.param("53200", StoreRefused, "limit of its server", id="out of memory"),
         pytest.param("53300", StoreUnreachable, "takes no more connections", id="connections"),
         pytest.param("54000", StoreRefused, "limit of its server", id="program limit"),
-        pytest.param("55P03", StoreUnreachable, "took too long", id="lock timeout"),
+        pytest.param("55P03", StoreBusy, "waited too long for a lock", id="lock timeout"),
         pytest.param("57014", StoreUnreachable, "took too long", id="statement timeout"),
         pytest.param("57P03", StoreUnreachable, "starting or shutting down", id="starting"),
         pytest.param("58030", StoreRefused, "is damaged", id="I/O error of the server"),
@@ -110,7 +122,18 @@ def test_a_connection_that_is_lost_does_not_answer(postgres_url: str) -> None:
         ("FATAL:  the database system is in recovery mode", "starting or shutting down"),
         ('FATAL:  role "desk" does not exist', "does not let the role in"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.7"', "does not let the role in"),
+        ('FATAL:  database "market" is not currently accepting connections', "is closed"),
+        ("FATAL:  the database system is not yet accepting connections", "starting or shutting"),
+        ("session is read-only", "none of the servers"),
         ("could not connect to server: Connection refused", "does not answer"),
+        # Of pgbouncer.
+        ("FATAL:  query_wait_timeout", "takes no more connections"),
+        ("FATAL:  no more connections allowed (max_client_conn)", "takes no more connections"),
+        ("FATAL:  server login has been failing, try again later", "does not answer"),
+        ("FATAL:  unsupported startup parameter: options", "refuses an option"),
+        ('FATAL:  database "market" is disabled', "is closed"),
+        ("FATAL:  no such database: market", "there is no database"),
+        ("FATAL:  no such user: desk", "does not let the role in"),
     ],
 )
 def test_a_refusal_while_connecting_by_its_text(text: str, sentence: str) -> None:
@@ -125,6 +148,114 @@ def test_a_refusal_while_connecting_by_its_text(text: str, sentence: str) -> Non
     assert sentence in problem.message
     assert SECRET not in str(problem)
     assert "Tail99" not in str(problem)
+
+
+# --- provoked ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "sentence"),
+    [
+        pytest.param(
+            "SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(60)",
+            StoreUnreachable,
+            "ended a statement that took too long",
+            id="statement timeout",
+        ),
+        pytest.param(
+            "SET LOCAL temp_file_limit = 0; SET LOCAL work_mem = '64kB';"
+            "SELECT md5(n::text) FROM generate_series(1, 99999) AS n ORDER BY 1",
+            StoreRefused,
+            "has reached a limit of its server",
+            id="a limit of files",
+        ),
+        pytest.param(
+            "SET TRANSACTION READ ONLY; CREATE TABLE refused (n integer)",
+            StoreRefused,
+            "is read-only",
+            id="read-only",
+        ),
+        pytest.param(
+            "SELECT * FROM no_table_of_ours", SchemaDiffers, "does not have the tables", id="table"
+        ),
+    ],
+)
+def test_what_the_server_refuses(
+    postgres_url: str, statement: str, error: type[DataFetchError], sentence: str
+) -> None:
+    problem = refusal_of(postgres_url, statement)
+
+    assert type(problem) is error
+    assert sentence in problem.message
+
+
+def test_a_lock_that_another_program_has(postgres_url: str) -> None:
+    other = engine_for(postgres_url)
+    with writing(other) as holder:
+        holder.exec_driver_sql("LOCK TABLE ltp_data")
+        problem = refusal_of(
+            postgres_url, "SET LOCAL lock_timeout = '20ms'; SELECT count(*) FROM ltp_data"
+        )
+    other.dispose()
+
+    assert type(problem) is StoreBusy
+    assert "waited too long for a lock" in problem.message
+
+
+def test_two_transactions_that_cannot_be_put_in_order(postgres_url: str) -> None:
+    execute(postgres_url, "CREATE TABLE counted AS SELECT 1 AS n")
+    engine = engine_for(postgres_url).execution_options(isolation_level="REPEATABLE READ")
+    with engine.connect() as late:
+        late.exec_driver_sql("SELECT n FROM counted")
+        execute(postgres_url, "UPDATE counted SET n = 2")
+        with pytest.raises(StoreBusy, match="in the way of another"):
+            late.exec_driver_sql("UPDATE counted SET n = 3")
+    engine.dispose()
+
+
+def test_a_copy_names_what_is_refused(postgres_url: str) -> None:
+    """Not only a lost server ends a COPY."""
+    engine = engine_for(postgres_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = '20ms'")
+        with pytest.raises(StoreUnreachable, match="took too long"):
+            run_copy(connection, "COPY (SELECT pg_sleep(60)) TO STDOUT", BytesIO())
+    engine.dispose()
+
+
+FILLER = "CREATE TABLE filler AS SELECT repeat(md5(n::text), 60) FROM generate_series(1, 9999) AS n"
+
+
+def test_a_full_disk_of_the_server(postgres_url: str, small_disk: str) -> None:
+    problem = refusal_of(postgres_url, f"SET LOCAL default_tablespace = {small_disk}; {FILLER}")
+
+    assert type(problem) is StoreRefused
+    assert "has no room left" in problem.message
+    assert "goes on by itself" in problem.hint
+
+
+@pytest.fixture
+def small_disk(postgres_url: str) -> Iterator[str]:
+    """A tablespace on a disk of two megabytes."""
+    name, folder = f"small_{uuid4().hex[:12]}", Path(tempfile.mkdtemp())
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=777", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a disk can be mounted by root only")
+    place = folder / "space"
+    place.mkdir()
+    try:
+        shutil.chown(place, "postgres")
+        folder.chmod(0o755)
+        execute(postgres_url, f"CREATE TABLESPACE {name} LOCATION '{place}'")
+        yield name
+        execute(postgres_url, f"DROP TABLESPACE {name}")
+    except (LookupError, StoreRefused, DBAPIError):
+        pytest.skip("the server runs elsewhere, or as another user")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
 
 
 @pytest.mark.parametrize("right", ["USAGE", None], ids=str)
