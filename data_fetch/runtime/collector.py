@@ -115,7 +115,8 @@ def collector_at(
     Without *last_recorded_slot* the store has the slot from which on quotes are due.
     """
     make_ahead(context.store.engine, day_of(context.provider.clock.now()))
-    universe = universe_at(context, reporter, renew=True)
+    # In a store that stands in the day's universe is known, and a minute passes.
+    universe = universe_at(context, reporter, renew=context.outage is None)
     return collector_of(context, universe, reporter, last_recorded_slot)
 
 

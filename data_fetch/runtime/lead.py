@@ -55,6 +55,7 @@ class LeadKeeper:
         self._answered_at = stopwatch()
         self._silent_since: float | None = None
         self._problem: str | None = None
+        self._given_up: str | None = None
         self._threads = [
             Thread(target=work, name=f"lead-{work.__name__}", daemon=True)
             for work in (self._renew, self._watch)
@@ -77,8 +78,8 @@ class LeadKeeper:
         self._leadership.release()
         if self._silent_since is not None and problem is None:
             raise StoreUnreachable(
-                self._silence(),
-                hint="What could not be stored is recorded as missed at the next start.",
+                self._given_up or self._silence(),
+                hint="What could not be stored is recorded as missed.",
             )
 
     def leads(self) -> bool:
@@ -105,6 +106,7 @@ class LeadKeeper:
                 self._report_answer(self._answered_at - self._silent_since)
                 self._silent_since = None
             elif self._silent_seconds() > self._give_up_after:
+                self._given_up = self._silence()
                 self._leadership.give_up()
                 self._lost.set()
                 return

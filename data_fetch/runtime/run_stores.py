@@ -21,7 +21,7 @@ from data_fetch.core.timetable import QUOTES
 from data_fetch.runtime.stores import has_stand_in, waiting_rows
 from data_fetch.storage.database.leadership import keeping_leaders_out
 from data_fetch.storage.database.store import Store, open_store
-from data_fetch.storage.merge import merge
+from data_fetch.storage.merge import copy_reference, merge
 from data_fetch.storage.runs import last_due_slot
 from data_fetch.storage.stand_in import begin_standing_in, end_standing_in, first_slot
 
@@ -87,6 +87,20 @@ def stand_in_for_run(
     log.error("degraded", extra={"store": store.name, "problem": problem.message})
     begin_standing_in(store, why)
     return ChosenStore(store, False, problem.message, accounted_until)
+
+
+def make_stand_in_ready(settings: Settings, store: Store) -> None:
+    """Give the store that may have to stand in for *store* its instruments, on a thread: a change
+    in the middle of a minute has no time for it."""
+
+    def copy() -> None:
+        try:
+            with closing(open_store(settings.stand_in_url, settings.world)) as other:
+                copy_reference(store, other)
+        except DataFetchError as problem:
+            log.warning("stand_in_not_ready", extra={"problem": problem.message})
+
+    Thread(target=copy, name="stand-in", daemon=True).start()
 
 
 @contextmanager

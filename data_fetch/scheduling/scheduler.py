@@ -21,6 +21,7 @@ from data_fetch.runtime.reporting import SILENT, ProgressReporter
 from data_fetch.runtime.run_stores import (
     OUTAGE,
     ChosenStore,
+    make_stand_in_ready,
     returning,
     stand_in_for_run,
     store_for_run,
@@ -204,6 +205,8 @@ class DataScheduler:
             start = collector.started()
             reporter.started(start)
             collector.prepare()
+        if context.replaceable:
+            make_stand_in_ready(context.settings, context.store)
         notify(
             READY,
             status(
@@ -241,6 +244,8 @@ class DataScheduler:
             except DataFetchError as problem:
                 reporter.message(f"Warning: {problem} Continuing with yesterday's universe.")
                 log.error("not_renewed", extra={"problem": str(problem)})
+            if context.replaceable:
+                make_stand_in_ready(context.settings, context.store)
             try:
                 return collector_of(context, universe, reporter)
             except DataFetchError as problem:

@@ -29,8 +29,9 @@ from data_fetch.storage.candles.coverage import COLUMNS, coverage_table, day_cov
 from data_fetch.storage.chains.merge import merge_chains
 from data_fetch.storage.database.engine import engine_for, redacted
 from data_fetch.storage.database.progress import Watcher, no_progress
-from data_fetch.storage.database.store import Store, open_store, refuse_invented, world_at
+from data_fetch.storage.database.store import Store, meta, open_store, refuse_invented, world_at
 from data_fetch.storage.database.tables import (
+    REFERENCE,
     AuctionDay,
     Base,
     CandleRevision,
@@ -58,6 +59,7 @@ from data_fetch.storage.database.upsert import (
     latest,
     upsert,
 )
+from data_fetch.storage.instruments.instruments import MASTER
 from data_fetch.storage.instruments.terms import merge_terms
 from data_fetch.storage.quotes import begin_quote_writing
 
@@ -112,6 +114,17 @@ def merge(src_url: str, dst_url: str, watcher: Watcher = no_progress) -> dict[st
         changed = {table(model).name: _merge_table(src, dst, model, watcher) for model in RULES}
         _drop_false_misses(dst)
         return changed | merge_chains(src, dst, watcher)
+
+
+def copy_reference(src: Store, dst: Store) -> None:
+    """Let *dst* know the instruments and the polled chains of *src*, a store of the same world."""
+    for model in REFERENCE:
+        _merge_table(src, dst, model, no_progress)
+    with src.reading() as connection:
+        facts = connection.execute(select(meta.c.name, meta.c.value).where(meta.c.name == MASTER))
+        rows = [tuple(row) for row in facts]
+    with dst.writing() as connection:
+        upsert(connection, meta, ("name", "value"), rows)
 
 
 def _refuse_archived(src: Store) -> None:

@@ -1,8 +1,8 @@
 """The SQLite store that stands in for the configured one while that cannot be used.
 
 It has a row about that from the moment a collector begins to use it until everything in it has
-been merged, so that a merge that was killed is done again. Then it is emptied: a later outage
-merges its own rows only.
+been merged, so that a merge that was killed is done again. Then it keeps the instruments only: a
+later outage merges its own rows, and begins without reading an instrument master.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select
 
 from data_fetch.storage.database.store import Store, meta
 from data_fetch.storage.database.tables import (
+    REFERENCE,
     Base,
     CandleRow,
     ChainReceiptRow,
@@ -59,9 +60,10 @@ def first_slot(store: Store, job: str) -> datetime | None:
 
 
 def end_standing_in(store: Store) -> None:
-    """Everything in it has been merged: it is emptied."""
+    """Everything in it has been merged: what was collected is deleted."""
+    kept = {meta, *map(table, REFERENCE)}
     with store.writing() as connection:
         for each in Base.metadata.sorted_tables:
-            if each is not meta:
+            if each not in kept:
                 connection.execute(delete(each))
         connection.execute(delete(meta).where(meta.c.name == STANDS_IN))

@@ -49,10 +49,20 @@ meta = table(StoreMeta)
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """A leader's number. It is valid until a higher one is issued, or its leader gives it up."""
+    """A leader's number. It is valid until a higher one is issued, or its leader gives it up.
+
+    *holder* distinguishes it from the same number issued twice: by a server that was lost, with
+    what it had not sent to its standby, and by that standby.
+    """
 
     number: int
+    holder: str = field(default="", compare=False)
     given_up: Event = field(default_factory=Event, compare=False, repr=False)
+
+    @property
+    def value(self) -> str:
+        """As it is stored."""
+        return f"{self.number} {self.holder}".rstrip()
 
     def check_here(self) -> None:
         """Raise LostLeadership if its leader gave it up; asks no database."""
@@ -67,7 +77,7 @@ class Fence:
         # On PostgreSQL the shared row lock blocks a successor; SQLite has one writer anyway.
         issued = select(meta.c.value).where(meta.c.name == FENCE).with_for_update(read=True)
         newest = connection.scalar(issued)
-        if newest != str(self.number):
+        if newest != self.value:
             raise LostLeadership(
                 f"another scheduler now collects into this store ({_leader(connection)})",
                 hint="Nothing was written; this one waits until it can lead again.",
@@ -181,11 +191,16 @@ def keeping_leaders_out(file: Path) -> Iterator[None]:
         lock.release(force=True)
 
 
+def number_in(stored: str | None) -> int:
+    """The number of a fence as it is stored; 0 where none was issued yet."""
+    return int(stored.partition(" ")[0]) if stored else 0
+
+
 def _issue(connection: Connection, leader: Mapping[str, Any]) -> Fence:
     """The next number, for *leader*."""
     newest = connection.scalar(select(meta.c.value).where(meta.c.name == FENCE))
-    fence = Fence(int(newest or 0) + 1)
-    upsert(connection, meta, ("name", "value"), [(FENCE, str(fence.number))])
+    fence = Fence(number_in(newest) + 1, uuid4().hex)
+    upsert(connection, meta, ("name", "value"), [(FENCE, fence.value)])
     _write_leader(connection, leader)
     return fence
 

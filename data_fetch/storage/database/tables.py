@@ -747,6 +747,18 @@ class StoreMeta(Base):
     value: Mapped[str]
 
 
+# What does not come from collecting prices.
+REFERENCE: tuple[type[Base], ...] = (
+    InstrumentRow,
+    InstrumentLineage,
+    LineageRevisionRow,
+    InstrumentTerms,
+    InstrumentMasterRow,
+    AuctionDay,
+    SymbolConfigRow,
+)
+
+
 def table(model: type[Base]) -> Table:
     """The Core table of a model."""
     described = model.__table__

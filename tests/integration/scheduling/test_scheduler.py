@@ -31,7 +31,7 @@ from data_fetch.runtime.collector import Collector, collector_at
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.scheduling.registry import JobState
 from data_fetch.scheduling.scheduler import DataScheduler, Status
-from data_fetch.storage.database.leadership import FENCE
+from data_fetch.storage.database.leadership import FENCE, number_in
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import StoreMeta, table
 from data_fetch.storage.database.upsert import upsert
@@ -254,7 +254,7 @@ def give_lead_to_another(store: Store) -> None:
     """As another scheduler would by leading: a higher fencing number is given out."""
     meta = table(StoreMeta)
     with store.writing() as connection:
-        number = int(connection.scalar(select(meta.c.value).where(meta.c.name == FENCE)) or 0)
+        number = number_in(connection.scalar(select(meta.c.value).where(meta.c.name == FENCE)))
         upsert(connection, meta, ("name", "value"), [(FENCE, str(number + 1))])
 
 

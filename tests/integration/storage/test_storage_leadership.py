@@ -262,7 +262,7 @@ def test_waiting_outlasts_a_restart_of_the_database(
 ) -> None:
     with database_away(postgres_server, postgres_url):
         assert second_waits.leadership.leader() is None
-        with pytest.raises(StoreUnreachable, match="does not answer"):
+        with pytest.raises(StoreUnreachable, match="is closed to connections"):
             Leadership(second_waits.store).try_acquire()
         # Two polls without an answer.
         second_waits.join(2 * POLL_SECONDS)
@@ -334,6 +334,32 @@ def test_a_renewal_fails_while_nothing_can_be_written(sqlite_url: str) -> None:
     leadership.release()
     other.dispose()
     store.close()
+
+
+def test_of_one_number_issued_twice_one_is_valid(store: Store) -> None:
+    """A standby was promoted that had not received the last change of the lead."""
+    first, lost, next_one = Leadership(store), Leadership(store), Leadership(store)
+    replicated = take(first)
+    rows = select(META.c.name, META.c.value)
+    with store.reading() as connection:
+        standby_has = [tuple(row) for row in connection.execute(rows)]
+    first.release()
+    not_replicated = take(lost)
+    lost.release()
+    with store.writing() as connection:
+        upsert(connection, META, ("name", "value"), standby_has)
+    if is_postgres(store.engine):
+        expire(store)
+
+    promoted = take(next_one)
+
+    assert (replicated, not_replicated, promoted) == (Fence(1), Fence(2), Fence(2))
+    with store.writing(promoted):
+        pass
+    for other in (replicated, not_replicated):
+        with pytest.raises(LostLeadership), store.writing(other):
+            pytest.fail("two leaders write")
+    next_one.release()
 
 
 # --- the lease, on PostgreSQL -----------------------------------------------------------------
