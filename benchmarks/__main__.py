@@ -27,6 +27,7 @@ from benchmarks import (
     bench_serving_ranges,
     bench_slot,
     bench_streams,
+    bench_windows,
 )
 from benchmarks.figure import Figure
 
@@ -47,6 +48,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "archive": bench_archive.measure,
     "growth": bench_growth.measure,
     "beside": bench_beside.measure,
+    "windows": bench_windows.measure,
 }
 
 

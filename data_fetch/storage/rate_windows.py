@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     or_,
     select,
     tuple_,
@@ -65,22 +66,26 @@ of_api = and_(sent.account == account, sent.api == api)
 
 # What is in no window any more. Instants in the future were written before the clock was set back:
 # they count from now, and block no longer than one window.
-TIDY = (
-    delete(sent_requests).where(of_api, sent.ends < bindparam("oldest")),
+TIDY = select(literal(None)).add_cte(
+    delete(sent_requests).where(of_api, sent.ends < bindparam("oldest")).cte("old_requests"),
     update(sent_requests)
     .where(of_api, sent.ends > now, or_(sent.answered, sent.sent > now))
     .values(
         sent=func.least(sent.sent, now),
         ends=case((sent.answered, now), else_=bindparam("end_of_flight")),
-    ),
-    delete(waiting_requests).where(
+    )
+    .cte("future_requests"),
+    delete(waiting_requests)
+    .where(
         waiting.account == account,
         waiting.api == api,
         or_(waiting.expires < now, waiting.seen > now),
-    ),
+    )
+    .cte("dead_processes"),
     update(provider_pauses)
     .where(pauses.account == account, pauses.until > bindparam("longest_pause"))
-    .values(until=bindparam("longest_pause")),
+    .values(until=bindparam("longest_pause"))
+    .cte("long_pauses"),
 )
 PLACE = select(
     select(func.count())
@@ -212,8 +217,7 @@ class DatabaseLedger:
             "end_of_flight": at + self._rules.flight,
             "longest_pause": at + LONGEST_PAUSE,
         }
-        for statement in TIDY:
-            connection.execute(statement, values)
+        connection.execute(TIDY, values)
 
     def _standing(self, connection: Connection, entry: QueueEntry, at: datetime) -> Standing:
         values = {

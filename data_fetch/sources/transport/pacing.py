@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import count
 from secrets import randbits
 from threading import Event
 
@@ -29,7 +30,7 @@ from data_fetch.sources.transport.jwt import token_claims
 
 log = logging.getLogger(__name__)
 
-# Every place can hold such a number, and two of them are never the same.
+# Every place can hold such a number.
 NUMBER_BITS = 62
 
 
@@ -65,6 +66,8 @@ class Pacer:
         self._clock = clock
         self._rules = RateRules(limits, flight)
         self._ledgers: dict[str, RateLedger] = {}
+        # Unlike those of any other pacer.
+        self._numbers = count(randbits(NUMBER_BITS))
 
     @contextmanager
     def request(
@@ -79,7 +82,7 @@ class Pacer:
         Raises RateLimited at once when permission cannot come by *latest*, Stopped when *stop*
         is set before it comes.
         """
-        ledger, entry = self._ledger(), QueueEntry(randbits(NUMBER_BITS), api, lane)
+        ledger, entry = self._ledger(), QueueEntry(next(self._numbers), api, lane)
         self._wait_for_turn(ledger, entry, latest, stop or Event())
         try:
             yield

@@ -41,8 +41,6 @@ STATE_LIFE = timedelta(days=30)
 # How often the keys get their time to live anew.
 RENEWAL = timedelta(minutes=1)
 
-KEYS = 4
-
 # Instants are microseconds since 1970. The state of an account is a hash: `run_id`,
 # `unknown_since` (before it any number of requests may have been sent), and of each API
 # `counted` (there is a request that counts from this instant or later), `paused_until`, and
@@ -311,7 +309,7 @@ class RedisLedger:
 
     def answer(self, entry: QueueEntry) -> None:
         assert entry.sent is not None
-        self._run(ANSWER, entry.api, entry.number, _micros(entry.sent - _EPOCH))
+        self._run(ANSWER, entry.api, entry.number, _micros(entry.sent - _EPOCH), keys=2)
 
     def leave(self, entry: QueueEntry) -> None:
         _, _, *queue = self._keys(entry.api)
@@ -343,16 +341,16 @@ class RedisLedger:
             fields = map(str, self._redis.hkeys(state))
         return {api for _, of_api, api in (field.partition(":") for field in fields) if of_api}
 
-    def _run(self, script: str, api: str, *more: str | int) -> Any:
-        """The reply of *script*, one of this module's."""
+    def _run(self, script: str, api: str, *more: str | int, keys: int = 4) -> Any:
+        """The reply of *script*, one of this module's, which uses the first *keys* of an API."""
         now = "" if self._clock is None else str(_micros(self._clock.now() - _EPOCH))
-        arguments = (*self._keys(api), now, api, *map(str, more))
+        arguments = (*self._keys(api)[:keys], now, api, *map(str, more))
         with self._problems():
             try:
-                return self._redis.evalsha(self._digests[script], KEYS, *arguments)
+                return self._redis.evalsha(self._digests[script], keys, *arguments)
             except redis.exceptions.NoScriptError:
                 # Redis is new to it, or has restarted.
-                return self._redis.eval(self._begin + script, KEYS, *arguments)
+                return self._redis.eval(self._begin + script, keys, *arguments)
 
     def _keys(self, api: str) -> list[str]:
         queues = (f"{self._prefix}:{name}:{api}" for name in ("spent", "waiting", "expiring"))

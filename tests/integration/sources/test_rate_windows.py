@@ -195,7 +195,7 @@ SENDER = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.lists(SENDER, min_size=1, max_size=4))
 def test_no_window_ever_holds_more_than_its_limit(
     place: Place, senders: list[list[tuple[int, int, int]]]
@@ -225,7 +225,7 @@ def test_no_window_ever_holds_more_than_its_limit(
         assert most_in_any(window, counted) <= limit
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 2_000), min_size=1, max_size=40))
 def test_no_request_waits_without_need(place: Place, pauses: list[int]) -> None:
     """A request answered at once is sent at the first instant that no window forbids."""
