@@ -127,6 +127,8 @@ def test_status_of_a_new_folder_is_an_empty_store(desk: Desk) -> None:
         "failing",
         "chains",
         "calendar",
+        "token",
+        "readiness",
         "pauses",
         "alerts",
     ]
