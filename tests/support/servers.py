@@ -6,6 +6,7 @@ URL, or None when this machine does not offer that way.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -48,10 +49,16 @@ def local_postgres() -> AbstractContextManager[str] | None:
 
 
 def found_postgres() -> AbstractContextManager[str] | None:
+    binaries = postgres_binaries()
+    return _started_postgres(binaries) if binaries else None
+
+
+def postgres_binaries() -> Path | None:
+    """The folder of PostgreSQL's own programs, where this machine has them."""
     on_path = shutil.which("initdb")
     installed = [Path(on_path).resolve()] if on_path else []
     installed += sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
-    return _started_postgres(installed[0].parent) if installed else None
+    return installed[0].parent if installed else None
 
 
 def packaged_postgres() -> AbstractContextManager[str] | None:
@@ -74,33 +81,61 @@ def _started_packaged_postgres(packages: Path) -> Iterator[str]:
         yield cleaning.enter_context(_started_postgres(packages / PACKAGED_POSTGRES))
 
 
-@contextmanager
-def _started_postgres(binaries: Path) -> Iterator[str]:
-    """A server of our own, on a free port, gone with all its data afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, "data")
-        user = _server_user()
-        if user is not None:
-            shutil.chown(folder, user)
-        _run_as(user, folder, [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust",
-                               "-E", "UTF8", "--locale=C", "--no-sync"])  # fmt: skip
-        port = free_port()
+class PostgresServer:
+    """A server on a free port whose data is in *folder*; it may be stopped and started again."""
+
+    def __init__(self, binaries: Path, folder: str) -> None:
+        self._binaries = binaries
+        self._folder = folder
+        self._data = Path(folder, "data")
+        self._port = free_port()
+        self._user = _server_user()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://postgres@{LOOPBACK}:{self._port}/postgres"
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        _run_as(self._user, folder, [binaries / "initdb", "-D", self._data, "-U", "postgres",
+                                     "-A", "trust", "-E", "UTF8", "--locale=C",
+                                     "--no-sync"])  # fmt: skip
+
+    def start(self) -> None:
+        """Return when it answers."""
         settings = [*CARELESS, f"listen_addresses={LOOPBACK}", "unix_socket_directories="]
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-p", str(port), *_each("-c", settings)],
-            user=user,
-            cwd=folder,
+        command = [self._binaries / "postgres", "-D", self._data, "-p", str(self._port)]
+        self._process = subprocess.Popen(
+            [*command, *_each("-c", settings)],
+            user=self._user,
+            cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        url = f"postgresql://postgres@{LOOPBACK}:{port}/postgres"
-        try:
-            _await_postgres(url)
-            yield url
-        finally:
+        _await_postgres(self.url)
+
+    def stop(self) -> None:
+        """End every connection, and return when it is down."""
+        if self._process is not None:
             # PostgreSQL's "fast shutdown" signal.
-            server.send_signal(2)
-            server.wait(timeout=PATIENCE_SECONDS)
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=PATIENCE_SECONDS)
+        self._process = None
+
+
+@contextmanager
+def _started_postgres(binaries: Path) -> Iterator[str]:
+    """A server of our own, on a free port, gone with all its data afterwards."""
+    with postgres_of(binaries) as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_of(binaries: Path) -> Iterator[PostgresServer]:
+    with tempfile.TemporaryDirectory() as folder:
+        server = PostgresServer(binaries, folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 def _server_user() -> str | None:
