@@ -10,7 +10,8 @@ SOURCES := pyproject.toml requirements.txt
 CHAOTIC := tests/unit $(addprefix tests/integration/services/,test_coverage_truth.py \
   test_corrections.py test_archive_trouble.py) $(addprefix tests/acceptance/,test_backfill_process.py \
   test_collector_process.py test_chain_process.py test_rehearsal.py \
-  test_archive_process.py test_month_life.py test_units_through_redis.py) \
+  test_archive_process.py test_month_life.py test_units_through_redis.py \
+  test_simulated_year.py) \
   $(addprefix tests/integration/serving/,test_streams_and_redis.py test_described_answers.py)
 
 # pip's output is shown only when it fails.
