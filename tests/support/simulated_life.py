@@ -6,7 +6,7 @@ calendar of its own, and a PostgreSQL that is stopped and started meanwhile.
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from data_fetch.runtime.reporting import SILENT
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.world import exchange_at, provider_at
 from data_fetch.scheduling.scheduler import DataScheduler
+from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.storage.database.leadership import Leadership
 from data_fetch.storage.database.store import Store, open_store
 
@@ -158,15 +159,9 @@ def simulated_life(
         fence = leadership.try_acquire()
         assert fence is not None
         lead = stack.enter_context(LeadKeeper(leadership, store.name, watcher.message, lost=stop))
-        provider = provider_at(
-            settings,
-            clock,
-            exchange.url,
-            MarketCalendar.reviewed(),
-            state_folder=folder,
-            random=Random(0),
-        )
-        stack.callback(provider.pacer.close)
+        windows = stack.enter_context(closing(FileWindows(folder, clock)))
+        calendar = MarketCalendar.reviewed()
+        provider = provider_at(settings, clock, exchange.url, calendar, windows, random=Random(0))
         context = CollectorContext(
             settings=settings,
             provider=provider,
