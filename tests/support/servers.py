@@ -89,7 +89,7 @@ class PostgresServer:
         self._folder = folder
         self._data = Path(folder, "data")
         self._port = free_port()
-        self._user = _server_user()
+        self._user = server_user()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@{LOOPBACK}:{self._port}/postgres"
         if self._user is not None:
@@ -138,7 +138,7 @@ def postgres_of(binaries: Path) -> Iterator[PostgresServer]:
             server.stop()
 
 
-def _server_user() -> str | None:
+def server_user() -> str | None:
     """Whom to run PostgreSQL as: it refuses root."""
     if not _is_root():
         return None
@@ -200,7 +200,7 @@ def _started_pooler(binary: Path, url: str, sessions: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "pgbouncer.ini")
         file.write_text("\n".join(["[databases]", f"* = {server}", "[pgbouncer]", *lines]))
-        user = _server_user()
+        user = server_user()
         for made in (Path(folder), file):
             made.chmod(0o755)
         pooler = subprocess.Popen(

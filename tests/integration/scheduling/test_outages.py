@@ -6,28 +6,36 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 from effort import PATIENCE_SECONDS, times
-from servers import reopen, shut
+from sample_rows import sample_rows
+from servers import pooler_for, reopen, shut
 from sqlalchemy import Table, select
 from watcher import Watcher
 from working_folder import SYMBOLS, working_folder
 
+from data_fetch.cli.main import main
 from data_fetch.core.clock import IST, MINUTE, ScaledClock
 from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.truth import minutes_of
+from data_fetch.runtime import run_stores
 from data_fetch.runtime.run_stores import store_for_run
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.scheduling.scheduler import DataScheduler
 from data_fetch.storage.database.store import open_store
-from data_fetch.storage.database.tables import CandleRow, LtpData, SyncRunRow, table
+from data_fetch.storage.database.tables import CandleRow, DataSyncStatus, LtpData, SyncRunRow, table
+from data_fetch.storage.database.upsert import upsert
+from data_fetch.storage.merge import merge
+from data_fetch.storage.stand_in import begin_standing_in
 
 MORNING = datetime(2026, 9, 16, 10, 0, 30, tzinfo=IST)
 # A change of stores takes two seconds or three: as many as a minute of this market.
@@ -170,3 +178,65 @@ def test_collecting_goes_on_while_the_database_is_away(work: Collecting, postgre
 
     assert_every_slot_is_accounted_for(postgres_url)
     assert_candles_are_those_of_the_exchange(work)
+
+
+FILLED = [table(model) for model in (LtpData, SyncRunRow, DataSyncStatus, CandleRow)]
+
+
+@pytest.mark.parametrize("portions", [0, 2, 3])
+def test_a_merge_that_is_killed_is_done_again(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, portions: int
+) -> None:
+    settings = Settings.load({"DATA_SOURCE": "paper", "DATABASE_URL": postgres_url}, tmp_path)
+    with closing(open_store(settings.stand_in_url, World.PAPER)) as stand_in:
+        begin_standing_in(stand_in, "the server was stopped")
+        with stand_in.writing() as connection:
+            for of in FILLED:
+                upsert(
+                    connection,
+                    of,
+                    [column.name for column in of.columns],
+                    sample_rows(of, range(9)),
+                )
+    waiting = {of.name: rows_of(settings.stand_in_url, of) for of in FILLED}
+    left = iter(range(portions))
+
+    def killed(*_: object) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_stores, "merge", partial(merge, watcher=killed))
+        with pytest.raises(KeyboardInterrupt):
+            store_for_run(settings, print)
+    assert degraded_reason(settings) is not None
+
+    store_for_run(settings, print).store.close()
+
+    assert degraded_reason(settings) is None
+    for of in FILLED:
+        brought = rows_of(postgres_url, of)
+        assert len(brought) == len(waiting[of.name])
+        assert all(row in brought for row in waiting[of.name])
+        assert rows_of(settings.stand_in_url, of) == []
+
+
+@pytest.mark.long
+def test_a_collection_and_a_backfill_behind_a_pooler(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives each transaction another session."""
+    pooler = pooler_for(postgres_url, sessions=4)
+    if pooler is None:
+        pytest.skip("this machine has no pgbouncer (Debian: apt install pgbouncer)")
+    with pooler as pooled, collecting(tmp_path, pooled, monkeypatch) as work:
+        work.until_collected(2)
+        with pytest.raises(SystemExit) as end:
+            main(["backfill", "--symbols", "TCS", "--days", "2"])
+        work.scheduler.stop()
+        work.ended.result(PATIENCE_SECONDS)
+
+    assert end.value.code in {0, 3}
+    assert work.watcher.with_word("another scheduler") == []
+    assert len(rows_of(postgres_url, table(CandleRow))) > 375
+    assert_every_slot_is_accounted_for(postgres_url)
