@@ -28,6 +28,7 @@ from benchmarks import (
     bench_slot,
     bench_streams,
     bench_windows,
+    bench_workers,
 )
 from benchmarks.figure import Figure
 
@@ -49,6 +50,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "growth": bench_growth.measure,
     "beside": bench_beside.measure,
     "windows": bench_windows.measure,
+    "workers": bench_workers.measure,
 }
 
 

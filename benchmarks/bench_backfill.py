@@ -60,7 +60,7 @@ def measure() -> Iterator[Figure]:
 
 
 def _against_floors(database: str, url: str, ingest: Ingest) -> Iterator[Figure]:
-    with _provider() as port:
+    with provider() as port:
         ran = _run(port, url)
         told = urllib3.request("GET", f"http://127.0.0.1:{port}/state").json()
     bodies = {
@@ -93,7 +93,7 @@ def _against_floors(database: str, url: str, ingest: Ingest) -> Iterator[Figure]
 
 
 @contextmanager
-def _provider() -> Iterator[int]:
+def provider() -> Iterator[int]:
     """The port of a provider in a process of its own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.candle_server"],

@@ -72,7 +72,7 @@ class ChainUnits:
         def write() -> None:
             now = self._clock.now()
             run = lease.begun.finish(now, Outcome.COMPLETED, requested=1, stored=1)
-            ChainStore(self._store, lease.settling(now)).renew(priced, run)
+            ChainStore(self._store, lease.settling(now)).store_valuation(priced, run)
 
         with_days_back(write, self._bring_back)
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from data_fetch.core.archive.days import Dataset, day_of
 from data_fetch.core.chains.chains import ChainSource, content_hash
 from data_fetch.core.clock import END_OF_TIME
-from data_fetch.core.errors import DayArchived
+from data_fetch.core.errors import DayArchived, StoreUnreachable
 from data_fetch.storage.archive_ledger import accept_rows, days_in_files
 from data_fetch.storage.chains.heads import heads_at, in_series
 from data_fetch.storage.chains.rows import (
@@ -50,7 +50,7 @@ from data_fetch.storage.chains.rows import (
     summary_row,
     write_legs,
 )
-from data_fetch.storage.database.dialects import wait_for_turn
+from data_fetch.storage.database.dialects import wait_for_turn, wait_while_alone
 from data_fetch.storage.database.partitions import cover
 from data_fetch.storage.database.upsert import upsert
 
@@ -182,6 +182,35 @@ class _Batch:
         _write_receipts(connection, self._receipts)
         _write_heads(connection, list(self._changed.values()))
         _write_contents(connection, self._new)
+
+
+def begin_valuing(connection: Connection) -> None:
+    """Let no other transaction rearrange chains until this one ends; any number of them may value
+    chains at a time."""
+    wait_while_alone(connection, CHAIN_LOCK)
+
+
+def store_valuation(connection: Connection, receipt: Receipt, received: Received) -> None:
+    """Replace legs and summary of the snapshot that *receipt* began, of the same content, by their
+    valuation in *received*.
+
+    The transaction must have begun with `begin_valuing`. Raises DayArchived as `settle` does, and
+    StoreUnreachable when there is no such snapshot any more.
+    """
+    accept_rows(connection, Dataset.CHAINS, [receipt.received_at])
+    query = select(snapshots).where(
+        *in_series(snapshots, receipt.series),
+        snapshots.c.timestamp == receipt.received_at,
+        snapshots.c.content_hash == receipt.content_hash,
+    )
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        raise StoreUnreachable(f"the snapshots of {receipt.underlying} were divided anew meanwhile")
+    head = replace(head_of(row), lot_size=received.lot_size, run_id=receipt.run_id)
+    for target in (legs_table, summaries):
+        connection.execute(delete(target).where(*_of_snapshot(target, head)))
+    _write_heads(connection, [head])
+    _write_contents(connection, [StoredChain(head, received)])
 
 
 def renew(connection: Connection, receipt: Receipt) -> ReceiptResult:

@@ -32,9 +32,11 @@ from data_fetch.storage.chains.receipts import (
     ReceiptResult,
     Settled,
     begin_chain_writing,
+    begin_valuing,
     receipt_of,
     renew,
     settle,
+    store_valuation,
     was_received,
 )
 from data_fetch.storage.chains.rows import (
@@ -215,6 +217,18 @@ class ChainStore:
             stored = result in {ReceiptResult.STORED, ReceiptResult.RENEWED}
             write_runs(connection, [run.with_stored(int(stored))])
         return result
+
+    def store_valuation(self, received: Received, run: SyncRun) -> None:
+        """Store the valuation of a snapshot that is stored already.
+
+        Unlike `renew` it leaves receipts alone, so that several programs value chains at a time.
+        Raises as `record` does, and StoreUnreachable when another content or another division into
+        snapshots has taken its place meanwhile.
+        """
+        with self._store.writing(self._guard) as connection:
+            begin_valuing(connection)
+            store_valuation(connection, receipt_of(received, run.run_id), received)
+            write_runs(connection, [run])
 
     def holds(self, received: Received) -> bool:
         """Whether the receipt of that instant began a snapshot with this content and these

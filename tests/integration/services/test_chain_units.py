@@ -131,6 +131,23 @@ def test_a_worker_that_ends_before_it_has_stored_leaves_no_trace(shared: Shared)
     assert shared.snapshot().summary.priced.convention != NOT_PRICED
 
 
+def test_a_chain_that_was_reprocessed_meanwhile_is_left_as_it_is(shared: Shared) -> None:
+    shared.poll()
+    stored = shared.snapshot()
+    enricher = ChainEnricher(shared.env.store, CALENDAR)
+    [priced] = enricher.received(
+        [ParsedResponse(chains=[stored.chain], received_at=stored.timestamp)]
+    )
+    run = SyncRun.begin("chain-rederive", MORNING)
+    shared.env.chains.renew(priced, run)
+    reprocessed = shared.snapshot()
+
+    shared.desk.work_off()
+
+    assert shared.snapshot() == reprocessed
+    assert shared.states() == {UnitState.DONE: 2}
+
+
 def test_a_store_without_the_chain_is_refused_with_a_hint(shared: Shared) -> None:
     series = ("NIFTY", "2026-09-22", "upstox")
     subject = dict(zip(("underlying", "expiry", "source"), series, strict=True))
