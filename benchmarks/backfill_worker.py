@@ -17,7 +17,8 @@ from data_fetch.core.work import UnitKind
 from data_fetch.core.world import World
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_for
-from data_fetch.runtime.units import WorkerParts, dispatch_at
+from data_fetch.runtime.units import dispatch_at
+from data_fetch.runtime.worker import WorkerParts
 from data_fetch.services.backfill_units import BackfillUnits
 from data_fetch.services.work import UnitWorker
 from data_fetch.sources.upstox.api import UpstoxApi

@@ -57,7 +57,7 @@ from data_fetch.storage.work_units import WorkUnits
 
 BROKER = os.environ.get("BENCH_BROKER_URL", "redis://127.0.0.1:6379/13")
 LEAST_SPEED_UP, MOST_MILLISECONDS, MOST_OF_FLOOR = 1.7, 10.0, 1.1
-ROUNDS, WARM_UP = 3, 10
+ROUNDS, WARM_UP, RESPONSES = 3, 10, 70
 # What a worker program prints when it takes keys.
 READY = "Working on"
 
@@ -94,7 +94,9 @@ def _option_numbers(store: Store) -> Iterator[Figure]:
 def _priced_by(store: Store, concurrency: int) -> float:
     """Snapshots per second that a worker program of so many processes prices."""
     _empty(store)
-    documents = [CapturedDocument(str(n), None, body) for n, body in enumerate(captured())]
+    documents = [
+        CapturedDocument(str(n), None, body) for n, body in enumerate(captured()[:RESPONSES])
+    ]
     _received(store, documents[:WARM_UP])
     with _worker(store, "-m", "data_fetch", "worker", "--concurrency", str(concurrency)) as queue:
         _all_done(store, queue)

@@ -159,6 +159,17 @@ class RawResponseStore:
                     report(f"{file} ends in an incomplete record, at byte {contents.end}: skipped")
             yield from _read_all(_in_order(found, underlying), report)
 
+    def underlyings(self, first_day: date, last_day: date) -> list[tuple[date, str]]:
+        """The Indian days of this range with a body, and of which underlyings."""
+        found = {
+            (day, member.underlying)
+            for day in self._days()
+            if first_day <= day <= last_day
+            for file in _files(self._folder / day.isoformat(), None)
+            for member in _contents(file).members
+        }
+        return sorted(found)
+
     def _write(self, folder: Path, source: str, responses: Sequence[StoredResponse]) -> None:
         private_folder(folder)
         with self._lock, FileLock(folder / f"{source}.lock", mode=OWNER_ONLY):

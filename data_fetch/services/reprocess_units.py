@@ -1,7 +1,7 @@
 """Reprocessing by workers: each unit is the stored raw responses of one underlying on one day."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.ports import Clock
@@ -13,26 +13,25 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.work_units import UnitLease, WorkUnits
 
 
-class ReprocessUnits:
-    """Offers days of underlyings to be reprocessed, and does that. *clock* is that of the machine.
+def offer_reprocessing(units: WorkUnits, days: Sequence[tuple[date, str]], now: datetime) -> int:
+    """Make units of these days and underlyings; returns how many do not wait already.
 
-    Offering and doing need the same folder of raw responses.
+    The worker needs the folder of the raw responses.
     """
+    offers = [_offer(day, underlying) for day, underlying in days]
+    return units.offer(offers, SyncRun.begin(CHAIN_REPROCESS, now), now)
+
+
+class ReprocessUnits:
+    """Reprocesses days of underlyings. *clock* is that of the machine."""
 
     def __init__(
         self, store: Store, reprocess: ChainReprocess, raw_store: RawResponseStore, clock: Clock
     ) -> None:
         self._store = store
-        self._units = WorkUnits(store)
         self._reprocess = reprocess
         self._raw_store = raw_store
         self._clock = clock
-
-    def offer(self, days: Sequence[tuple[date, str]]) -> int:
-        """Make units of these days and underlyings; returns how many do not wait already."""
-        now = self._clock.now()
-        offers = [_offer(day, underlying) for day, underlying in days]
-        return self._units.offer(offers, SyncRun.begin(CHAIN_REPROCESS, now), now)
 
     def do(self, lease: UnitLease) -> None:
         """Reprocess one day of one underlying, and settle its unit.

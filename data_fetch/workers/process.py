@@ -10,7 +10,7 @@ from data_fetch.core.ports import WorkQueue
 from data_fetch.core.settings import Settings
 from data_fetch.core.work import UnitFailure
 from data_fetch.runtime.logs import LogServices, logs_for
-from data_fetch.runtime.units import WorkerParts, worker_for
+from data_fetch.runtime.worker import WorkerParts, worker_for
 from data_fetch.services.work import UnitResult
 
 # Calendar and settings change, and a worker runs for months.

@@ -26,7 +26,7 @@ from data_fetch.core.work import Retries, UnitFailure, UnitKind
 from data_fetch.publishing import work_queue
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import store_for
-from data_fetch.runtime.units import WorkerParts
+from data_fetch.runtime.worker import WorkerParts
 from data_fetch.services import work as work_service
 from data_fetch.services.work import UnitDispatch, UnitResult, UnitWorker
 from data_fetch.storage.work_units import UnitLease, WorkUnits

@@ -1,5 +1,6 @@
 """Option numbers by workers: stored as received, priced once, the numbers of one process."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -15,9 +16,11 @@ from data_fetch.core.chains.valuation import NOT_PRICED, Reason
 from data_fetch.core.errors import LostUnit
 from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.work import UnitFailure, UnitKind, UnitOffer, UnitState
+from data_fetch.runtime.chains import chain_reprocess_at
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
 from data_fetch.services.chain_units import ChainUnits
 from data_fetch.services.late_days import refuse
+from data_fetch.services.reprocess_units import ReprocessUnits, offer_reprocessing
 from data_fetch.services.work import UnitWork
 from data_fetch.storage.chains.snapshots import StoredSnapshot
 from data_fetch.storage.runs import recent_runs
@@ -32,6 +35,7 @@ class Shared:
     def __init__(self, env: ChainEnv) -> None:
         work: dict[UnitKind, UnitWork] = {}
         self.env = env
+        self.kinds = work
         self.desk = UnitDesk(env.store, work)
         enricher = ChainEnricher(env.store, CALENDAR)
         self.work = ChainUnits(env.store, enricher, self.desk.clock, refuse).do
@@ -42,7 +46,10 @@ class Shared:
         self.env.service().poll(self.env.target(expiries=2))
 
     def states(self) -> dict[UnitState, int]:
-        return {each.state: each.units for each in self.desk.units.counts()}
+        found: Counter[UnitState] = Counter()
+        for each in self.desk.units.counts():
+            found[each.state] += each.units
+        return dict(found)
 
     def snapshot(self) -> StoredSnapshot:
         found = self.env.chains.of("NIFTY").snapshot_at()
@@ -163,3 +170,27 @@ def test_a_store_without_the_chain_is_refused_with_a_hint(shared: Shared) -> Non
     [dead] = shared.desk.units.dead()
     assert dead.reason is UnitFailure.REFUSED
     assert "same DATABASE_URL" in (dead.error or "")
+
+
+def test_workers_reprocess_each_day_of_an_underlying_once(shared: Shared) -> None:
+    env = shared.env
+    shared.poll()
+    shared.desk.work_off()
+    before = shared.snapshot()
+    reprocess = chain_reprocess_at(env.store, CALENDAR, env.clock)
+    shared.kinds[UnitKind.REPROCESSING] = ReprocessUnits(
+        env.store, reprocess, env.raw_store, shared.desk.clock
+    ).do
+    days = env.raw_store.underlyings(date.min, date.max)
+    assert days == [(MORNING.date(), "NIFTY")]
+
+    now = shared.desk.clock.now()
+    assert offer_reprocessing(shared.desk.units, days, now) == 1
+    assert offer_reprocessing(shared.desk.units, days, now) == 0
+    shared.desk.work_off()
+
+    assert shared.states() == {UnitState.DONE: 3}
+    assert shared.snapshot() == before
+    [run] = [each for each in recent_runs(env.store, job="chain-rederive") if each.requested > 1]
+    assert run.outcome is Outcome.COMPLETED
+    assert run.details["repeated"] == 2
