@@ -67,12 +67,16 @@ class ChainUnits:
             return
         response = ParsedResponse(chains=[stored.chain], received_at=stored.timestamp)
         [received] = self._enricher.received([response])
-        priced = replace(received, rejected=stored.head.rejected)
+        priced = replace(
+            received,
+            rejected=stored.head.rejected,
+            instrument_keys=stored.instrument_keys,
+        )
 
         def write() -> None:
             now = self._clock.now()
             run = lease.begun.finish(now, Outcome.COMPLETED, requested=1, stored=1)
-            ChainStore(self._store, lease.settling(now)).store_valuation(priced, run)
+            ChainStore(self._store, lease.settling(now)).store_valuation(stored.head, priced, run)
 
         with_days_back(write, self._bring_back)
 

@@ -190,23 +190,26 @@ def begin_valuing(connection: Connection) -> None:
     wait_while_alone(connection, CHAIN_LOCK)
 
 
-def store_valuation(connection: Connection, receipt: Receipt, received: Received) -> None:
-    """Replace legs and summary of the snapshot that *receipt* began, of the same content, by their
-    valuation in *received*.
+def store_valuation(
+    connection: Connection, head: SnapshotHead, received: Received, run_id: str
+) -> None:
+    """Replace legs and summary of the snapshot *head* by those with their valuation in *received*.
+
+    The content keeps its hash: what is read from the store may be written differently (100.0 for
+    100), and the next response is compared with what was received.
 
     The transaction must have begun with `begin_valuing`. Raises DayArchived as `settle` does, and
     StoreUnreachable when there is no such snapshot any more.
     """
-    accept_rows(connection, Dataset.CHAINS, [receipt.received_at])
+    accept_rows(connection, Dataset.CHAINS, [head.timestamp])
     query = select(snapshots).where(
-        *in_series(snapshots, receipt.series),
-        snapshots.c.timestamp == receipt.received_at,
-        snapshots.c.content_hash == receipt.content_hash,
+        *_of_snapshot(snapshots, head), snapshots.c.content_hash == head.content_hash
     )
     row = connection.execute(query.with_for_update()).one_or_none()
     if row is None:
-        raise StoreUnreachable(f"the snapshots of {receipt.underlying} were divided anew meanwhile")
-    head = replace(head_of(row), lot_size=received.lot_size, run_id=receipt.run_id)
+        raise StoreUnreachable(f"the snapshots of {head.underlying} were divided anew meanwhile")
+    # As it is now: it may have been confirmed since.
+    head = replace(head_of(row), lot_size=received.lot_size, run_id=run_id)
     for target in (legs_table, summaries):
         connection.execute(delete(target).where(*_of_snapshot(target, head)))
     _write_heads(connection, [head])

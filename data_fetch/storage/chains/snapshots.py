@@ -218,8 +218,8 @@ class ChainStore:
             write_runs(connection, [run.with_stored(int(stored))])
         return result
 
-    def store_valuation(self, received: Received, run: SyncRun) -> None:
-        """Store the valuation of a snapshot that is stored already.
+    def store_valuation(self, head: SnapshotHead, received: Received, run: SyncRun) -> None:
+        """Store the valuation in *received* of the stored snapshot *head*.
 
         Unlike `renew` it leaves receipts alone, so that several programs value chains at a time.
         Raises as `record` does, and StoreUnreachable when another content or another division into
@@ -227,7 +227,7 @@ class ChainStore:
         """
         with self._store.writing(self._guard) as connection:
             begin_valuing(connection)
-            store_valuation(connection, receipt_of(received, run.run_id), received)
+            store_valuation(connection, head, received, run.run_id)
             write_runs(connection, [run])
 
     def holds(self, received: Received) -> bool:
