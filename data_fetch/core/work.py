@@ -25,7 +25,6 @@ class UnitKind(StrEnum):
 
     BACKFILL = "backfill"
     ENRICHMENT = "enrichment"
-    COMPACTION = "compaction"
     REPROCESSING = "reprocessing"
 
     @property
@@ -78,7 +77,6 @@ class Retries:
 _PRIORITIES: Mapping[UnitKind, int] = {
     UnitKind.ENRICHMENT: 0,
     UnitKind.BACKFILL: 3,
-    UnitKind.COMPACTION: 6,
     UnitKind.REPROCESSING: 9,
 }
 _MOST_DOUBLINGS = 20

@@ -11,6 +11,7 @@ from backfill_env import ist
 from chain_env import CALENDAR, ChainEnv, chain_env
 from unit_desk import UnitDesk
 
+from data_fetch.analytics.chain_pricing import not_priced
 from data_fetch.core.chains.chains import content_hash
 from data_fetch.core.chains.valuation import NOT_PRICED, Reason
 from data_fetch.core.errors import LostUnit
@@ -18,11 +19,11 @@ from data_fetch.core.runs import Outcome, SyncRun, new_run_id
 from data_fetch.core.work import UnitFailure, UnitKind, UnitOffer, UnitState
 from data_fetch.runtime.chains import chain_reprocess_at
 from data_fetch.services.chain_enrichment import ChainEnricher, ParsedResponse
-from data_fetch.services.chain_units import ChainUnits
+from data_fetch.services.chain_units import ChainUnits, offering_to_price
 from data_fetch.services.late_days import refuse
 from data_fetch.services.reprocess_units import ReprocessUnits, offer_reprocessing
 from data_fetch.services.work import UnitWork
-from data_fetch.storage.chains.snapshots import StoredSnapshot
+from data_fetch.storage.chains.snapshots import ChainStore, StoredSnapshot
 from data_fetch.storage.runs import recent_runs
 
 MORNING = ist(date(2026, 9, 16), "10:00:30")
@@ -153,6 +154,24 @@ def test_a_chain_that_was_reprocessed_meanwhile_is_left_as_it_is(shared: Shared)
 
     assert shared.snapshot() == reprocessed
     assert shared.states() == {UnitState.DONE: 2}
+
+
+def test_a_valuation_keeps_the_hash_of_what_was_received(shared: Shared) -> None:
+    """A database returns 100.0 for 100: read and hashed again it would be another content."""
+    shared.poll()
+    whole = shared.snapshot().chain
+    chain = replace(whole, legs=tuple(leg._replace(ltp=100) for leg in whole.legs))
+    at = MORNING + timedelta(minutes=1)
+    price = ChainEnricher(shared.env.store, CALENDAR, not_priced)
+    received = price.received([ParsedResponse(chains=[chain], received_at=at)])
+    store = ChainStore(shared.env.store, beside=offering_to_price(shared.desk.clock))
+    store.record(received, SyncRun.begin("chains", at), [])
+
+    shared.desk.work_off()
+
+    assert shared.snapshot().summary.priced.convention != NOT_PRICED
+    [known] = store.known([chain], at + timedelta(minutes=1))
+    assert known is not None
 
 
 def test_a_store_without_the_chain_is_refused_with_a_hint(shared: Shared) -> None:
