@@ -100,6 +100,7 @@ def watch(as_json: bool) -> None:
     Works beside a collector, and without one: that one has ended is an alert.
     """
     from data_fetch.alerts.channels import NO_ANSWER
+    from data_fetch.runtime.alerts import alert_channels
     from data_fetch.scheduling.alert_watch import watch as watch_until
     from data_fetch.services.alerts import AlertRound
 
@@ -118,7 +119,7 @@ def watch(as_json: bool) -> None:
 
     token = settings.access_token.get_secret_value()
     with logs_for(settings, lambda: token, ALERTS):
-        channels = len(settings.alert_urls)
+        channels = len(alert_channels(settings))
         if as_json:
             emit({"channels": channels})
             sys.stdout.flush()

@@ -32,7 +32,8 @@ from data_fetch.reading.setup_checks import (
     settings_check,
     windows_check,
 )
-from data_fetch.reading.token_status import NOT_NEEDED, token_status
+from data_fetch.reading.token_status import token_status
+from data_fetch.runtime.provider_token import NOT_NEEDED
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import degraded_reason, store_for
 from data_fetch.runtime.world import master_for, provider_for

@@ -14,8 +14,9 @@ from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.layout_status import CONVERT, configured_layout
 from data_fetch.reading.readiness import recorded_readiness
-from data_fetch.reading.token_status import NOT_NEEDED, token_status
+from data_fetch.reading.token_status import token_status
 from data_fetch.reading.windows_status import windows_status
+from data_fetch.runtime.provider_token import NOT_NEEDED
 from data_fetch.runtime.stores import degraded_reason
 from data_fetch.sources.upstox.token import RENEW
 

@@ -12,7 +12,6 @@ from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.provider_token import PAPER_TOKEN, token_of
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-NOT_NEEDED = "none needed on the paper exchange"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

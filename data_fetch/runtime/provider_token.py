@@ -9,6 +9,7 @@ from data_fetch.sources.upstox.token import TokenKeeper
 
 # The paper exchange has no accounts: it accepts any token that begins like this.
 PAPER_TOKEN = "paper-analytics"  # noqa: S105 - opens nothing
+NOT_NEEDED = "none needed on the paper exchange"
 
 
 def token_of(settings: Settings) -> TokenKeeper:

@@ -33,6 +33,7 @@ from data_fetch.core.world import World
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.runtime.login import PROOF_EXCHANGE
+from data_fetch.runtime.provider_token import NOT_NEEDED, PAPER_TOKEN
 from data_fetch.runtime.reporting import ProgressReporter
 from data_fetch.runtime.stores import degraded_reason, store_for
 from data_fetch.runtime.world import ProviderConnection, provider_for
@@ -102,8 +103,10 @@ class _Facts:
         problem = self._proof[1]
         if isinstance(problem, TokenRejected):
             raise problem
-        _, closes_at = self._hours
         token = self._provider.token.in_use
+        if token.value == PAPER_TOKEN:
+            return Finding("token", Verdict.OK, NOT_NEEDED)
+        _, closes_at = self._hours
         found = judge_token(token, closes_at or self._now, self._now, f"{RENEW}.")
         if problem is not None and found.verdict is Verdict.OK:
             return Finding("token", Verdict.WARNING, f"{found.message}; not tried")

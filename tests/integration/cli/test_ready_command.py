@@ -59,6 +59,16 @@ def verdict(document: dict[str, Any], name: str) -> str:
     return next(str(each["verdict"]) for each in document["checks"] if each["name"] == name)
 
 
+def message(document: dict[str, Any], name: str) -> str:
+    return next(str(each["message"]) for each in document["checks"] if each["name"] == name)
+
+
+def test_the_paper_exchange_needs_no_token(ready: Ready) -> None:
+    _, document = ready()
+
+    assert message(document, "token") == "none needed on the paper exchange"
+
+
 @pytest.mark.parametrize(
     ("issued_at", "lasting", "expected"),
     [

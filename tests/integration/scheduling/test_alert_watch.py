@@ -85,6 +85,17 @@ def test_without_an_address_it_does_not_start(tmp_path: Path) -> None:
         watch(lambda: settings, Event(), lambda _: None)
 
 
+def test_the_command_announces_nothing_without_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_SOURCE", "paper")
+    ended = CliRunner().invoke(cli, ["alerts", "watch"])
+
+    assert isinstance(ended.exception, SetupError)
+    assert ended.output == ""
+
+
 def test_the_command_tries_each_channel_and_shows_no_secret(
     tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
