@@ -318,7 +318,7 @@ def degraded_store(facts: AlertFacts) -> Found:
         rule=DEGRADED_STORE,
         subject="store",
         severity=Severity.WARNING,
-        title=f"{stand_in.rows:,} rows wait in the embedded store: {stand_in.why}",
+        title=f"{stand_in.rows:,} rows wait in the store that stands in: {stand_in.why}",
         action="Bring the database back; a running collector brings the rows over",
     )
     return [alert]

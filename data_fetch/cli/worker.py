@@ -33,5 +33,5 @@ def command(concurrency: int) -> None:
         remark(f"Working on {at_once} at a time. Ctrl-C ends it after the running units.")
         notify(READY, status(f"Working on {at_once} at a time"))
 
-    run_worker(settings, concurrency, ready, lambda result: print_out(result_line(result)))
+    run_worker(settings, concurrency, ready, lambda result: print_out(result_line(result)), remark)
     remark("Stopped. What is still to be done waits in the store: data-fetch status")

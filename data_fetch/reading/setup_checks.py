@@ -117,7 +117,7 @@ def stand_in_check(settings: Settings) -> Check:
     """Whether rows wait to be brought over to the configured database."""
     degraded = degraded_reason(settings)
     if degraded is None:
-        return Check("database", State.OK, "no rows wait in the embedded store")
+        return Check("database", State.OK, "no rows wait in the store that stands in")
     return Check("database", State.WARNING, "rows wait to be brought over", degraded)
 
 

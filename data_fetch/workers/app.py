@@ -1,8 +1,9 @@
 """The program of a worker: Celery with a pool of processes that do units."""
 
+import logging
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from celery import Celery, signals
@@ -26,10 +27,12 @@ def run_worker(
     concurrency: int,
     ready: Callable[[], None],
     report: Callable[[UnitResult], None],
+    warn: Callable[[str], None],
 ) -> None:
     """Do units in *concurrency* processes until SIGTERM or SIGINT; running units are finished.
 
-    Raises SetupError as `celery_for` does.
+    *warn* receives Celery's warnings, among them that the broker does not answer. Raises SetupError
+    as `celery_for` does.
     """
     app = celery_for(settings)
     process = WorkerProcess(settings, CeleryQueue(app), report)
@@ -51,11 +54,34 @@ def run_worker(
     # About pickle, which is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     try:
-        _worker(app, concurrency).start()
+        with celery_warnings(warn):
+            _worker(app, concurrency).start()
     finally:
         signals.setup_logging.disconnect(own_logging)
         signals.worker_ready.disconnect(started)
         signals.worker_process_shutdown.disconnect(process_ends)
+
+
+@contextmanager
+def celery_warnings(warn: Callable[[str], None]) -> Iterator[None]:
+    """Pass each warning and error that Celery logs to *warn*, in one line. It has no other
+    handler, and Celery sees to it that Python shows none of its own."""
+    handler = _OneLine(warn)
+    logger = logging.getLogger("celery")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _OneLine(logging.Handler):
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._warn = warn
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._warn(" ".join(record.getMessage().split()))
 
 
 def _worker(app: Celery, concurrency: int) -> Worker:

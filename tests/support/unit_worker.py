@@ -84,7 +84,9 @@ def main(concurrency: int) -> None:
     app.DISPATCH_SECONDS = 1
     app.celery_for = celery_for
     process.worker_for = worker_for
-    app.run_worker(process_settings(), concurrency, lambda: note("ready", "-"), lambda _: None)
+    app.run_worker(
+        process_settings(), concurrency, lambda: note("ready", "-"), lambda _: None, lambda _: None
+    )
 
 
 if __name__ == "__main__":
