@@ -63,9 +63,16 @@ class RedirectAnswer:
 def pasted_code(text: str, state: str | None = None) -> str:
     """The code in what a person pasted: a code, or the address to which the browser was sent.
 
-    Raises LoginRefused for an address of another login than that of *state*, if given.
+    Raises LoginRefused for nothing, and for an address of another login than that of *state*, if
+    given.
     """
     text = text.strip()
+    if not text:
+        raise LoginRefused(
+            "Nothing was pasted",
+            hint="Nothing was sent to Upstox. Run data-fetch login --paste again, and paste the "
+            "address to which the browser was sent.",
+        )
     if "?" not in text:
         return text
     answer = RedirectAnswer.of(text)

@@ -92,6 +92,7 @@ def test_what_a_person_pastes(text: str, code: str) -> None:
         pytest.param("http://h/cb?code=abc", "another login", id="no state"),
         pytest.param("http://h/cb?error=access_denied&state=s", "denied", id="denied"),
         pytest.param("http://h/cb?state=s", "no code", id="no code"),
+        pytest.param(" \n", "Nothing was pasted", id="nothing"),
     ],
 )
 def test_what_a_person_pastes_in_vain(text: str, message: str) -> None:
