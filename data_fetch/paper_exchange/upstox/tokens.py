@@ -17,7 +17,7 @@ ANALYTICS = "paper-analytics"
 EXPIRES_AT = time(3, 30)
 BEARER = "Bearer "
 USER_ID = "PAPER1"
-# Not a secret: whoever wants invented prices may have them.
+# Not a secret: invented prices are for everyone.
 SIGNING_KEY = "the paper exchange, invented prices"
 ALGORITHM = "HS256"
 
