@@ -217,7 +217,10 @@ def _empty(store: Store) -> None:
 
 
 def _waiting(store: Store) -> int:
+    """Raises RuntimeError when units are dead: nothing would end the wait for them."""
     counts = WorkUnits(store).counts()
+    if dead := sum(each.units for each in counts if each.state is UnitState.DEAD):
+        raise RuntimeError(f"{dead} units are dead: data-fetch dlq list")
     return sum(each.units for each in counts if each.state is not UnitState.DONE)
 
 

@@ -17,6 +17,7 @@ from data_fetch.core.candles.candles import CandleInterval, expected_spans
 from data_fetch.core.clock import IST, SystemClock
 from data_fetch.core.market.calendar import OTHER_STOCK, MarketCalendar
 from data_fetch.core.market.session import instant_of
+from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.paper_exchange.wire import ApiError
 
@@ -82,6 +83,7 @@ class Provider:
 
     def application(self) -> web.Application:
         app = web.Application()
+        app.on_response_prepare.append(_mark)
         history = "/v3/historical-candle/{key}/minutes/1/{last}/{first}"
         app.router.add_get(history, self._candles)
         app.router.add_get("/v3/market-quote/ltp", self._quotes)
@@ -118,6 +120,10 @@ class Provider:
     async def _state(self, _: web.Request) -> web.Response:
         refused = sum(self._limits.refused.values())
         return web.json_response({"requests": self._requests, "refused": refused})
+
+
+async def _mark(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers[PAPER_MARK] = "ready-made candles"
 
 
 async def serve() -> None:
