@@ -22,7 +22,9 @@ from data_fetch.storage.database.tables import LtpData
 ALL = len(SYMBOLS)
 COLLECTED = ["slot", "requested", "stored", "absent", "quarantined", "requests"]
 ALSO_COLLECTED = ["listed", "unresolved", "rejected", "failed", "error", "details"]
-CHECKS = {"settings", "token", "database", "layout", "master", "calendar", "disk", "clock"}
+CHECKS = {
+    "settings", "token", "budget", "database", "layout", "master", "calendar", "disk", "clock"
+}  # fmt: skip
 
 
 def numbers_in(document: Any) -> Iterator[float]:

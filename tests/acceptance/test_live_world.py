@@ -241,7 +241,7 @@ def test_doctor_has_a_hint_for_each_failure(desk: Desk) -> None:
     checks = {check["name"]: check for check in told["checks"]}
     assert told["ok"] is False
     assert set(checks) == {
-        "settings", "token", "database", "layout", "master", "calendar", "disk", "clock",
+        "settings", "token", "budget", "database", "layout", "master", "calendar", "disk", "clock",
     }  # fmt: skip
     assert checks["token"]["state"] == "failed"
     assert "UPSTOX_ACCESS_TOKEN" in checks["token"]["hint"]

@@ -9,14 +9,17 @@ import pytest
 import urllib3
 from candle_shelf import RELIANCE, TUESDAY, shelf_at, whole_day
 from effort import PATIENCE_SECONDS
+from logins import YEAR, token_for
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 from served import serving
 
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.ports import Lane
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.work import UnitKind, UnitOffer
 from data_fetch.reading.collector_facts import collector_facts
 from data_fetch.serving.app import routes_of
 from data_fetch.serving.gate import Gate
@@ -26,6 +29,7 @@ from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.storage.quotes import QuoteStore
+from data_fetch.storage.work_units import WorkUnits
 
 STREAMS = StreamFigures(
     clients={"websocket": 1},
@@ -76,10 +80,13 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
         run_id=run.run_id,
     )
     QuoteStore(shelf.store).record_slot(run, [quote], [])
+    unit = UnitOffer(kind=UnitKind.BACKFILL, content=("RELIANCE",), subject={})
+    WorkUnits(shelf.store).offer([unit], SyncRun.begin("units", now), now)
     shelf.store.close()
+    token = token_for(now, YEAR)
     pacer = Pacer(
         FileWindows(None, SystemClock()),
-        lambda: account_of("api.upstox.com", ""),
+        lambda: account_of("api.upstox.com", token),
         SystemClock(),
         UPSTOX_LIMITS,
     )
@@ -87,9 +94,10 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
         pass
     pacer.pause("quotes", timedelta(minutes=5))
     pacer.close()
-    server = Server(shelf.settings)
+    settings = shelf.settings.model_copy(update={"access_token": SecretStr(token)})
+    server = Server(settings)
     server.metrics.watch_streams(lambda: STREAMS)
-    server.metrics.watch_collector(lambda: collector_facts(shelf.settings))
+    server.metrics.watch_collector(lambda: collector_facts(settings))
     return FullScrape("".join(_texts(server)))
 
 

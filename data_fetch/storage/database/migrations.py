@@ -6,6 +6,7 @@ has, as everything else would queue behind it. It is then rolled back and tried 
 """
 
 from collections.abc import Callable
+from threading import Lock
 
 from alembic import command
 from alembic.config import Config
@@ -35,6 +36,8 @@ LOCK_SECONDS = 3
 ATTEMPTS, PAUSE_SECONDS = 10, 5.0
 
 Report = Callable[[str], None]
+# Alembic keeps what a script uses in names of its module: threads would take each other's away.
+_ONE_UPGRADE = Lock()
 
 
 def upgrade(
@@ -68,7 +71,8 @@ def _upgrade(engine: Engine, layout: Layout | None, report: Report) -> tuple[str
         before = revision_in(connection)
         refuse_newer(before)
         if before != head():
-            command.upgrade(_config(connection), "head")
+            with _ONE_UPGRADE:
+                command.upgrade(_config(connection), "head")
         lay_out_empty(connection, layout)
     return before, head()
 
