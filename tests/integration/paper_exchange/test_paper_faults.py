@@ -82,6 +82,18 @@ def test_error_responses(
     assert client.request(ltp(client)).status == 200
 
 
+def test_a_person_denies_a_login(client: ExchangeClient) -> None:
+    client.inject(kind="login-denied", times=1)
+    back = "http://127.0.0.1:9/callback"
+    dialog = f"/v2/login/authorization/dialog?response_type=code&client_id=app&redirect_uri={back}"
+
+    denied = client.request(dialog, redirect=False)
+    allowed = client.request(dialog, redirect=False)
+
+    assert denied.headers["Location"] == f"{back}?error=access_denied"
+    assert allowed.headers["Location"].startswith(f"{back}?code=")
+
+
 def test_a_connection_is_reset_before_the_response(client: ExchangeClient) -> None:
     client.inject(kind="reset", api="ltp", times=1)
 
