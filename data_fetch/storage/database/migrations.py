@@ -31,7 +31,7 @@ from data_fetch.storage.database.revisions import (
     scripts_folder,
 )
 
-# Of one lock. Whoever reads meanwhile waits as long.
+# Of one lock. Those that read meanwhile wait as long.
 LOCK_SECONDS = 3
 ATTEMPTS, PAUSE_SECONDS = 10, 5.0
 
