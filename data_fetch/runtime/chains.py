@@ -102,7 +102,7 @@ def _pricing(context: ChainContext) -> tuple[Price, Beside]:
     """How received chains are priced, and what is written beside them."""
     if context.dispatch is None:
         return price_dated, nothing_beside
-    return not_priced, offering_to_price(SystemClock())
+    return not_priced, offering_to_price(context.dispatch.clock)
 
 
 def _polled(context: ChainContext) -> Callable[[Poll], None]:

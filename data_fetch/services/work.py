@@ -51,19 +51,22 @@ class Dispatched:
 
 
 class UnitDispatch:
-    """Sends what is due to the workers, once and again until a worker has it."""
+    """Sends what is due to the workers, once and again until a worker has it.
+
+    `clock` is that of the machine; what is offered beside it is due by the same one.
+    """
 
     def __init__(self, units: WorkUnits, queue: WorkQueue, clock: Clock) -> None:
         self._units = units
         self._queue = queue
-        self._clock = clock
+        self.clock = clock
 
     def run(self) -> Dispatched:
         """Send the keys of units that are due, and take back those of workers that have ended.
 
         Raises BrokerUnreachable; the units wait in the store then.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         recovered = self._units.recover_lost(now)
         for unit in recovered:
             log.warning("unit_lost", extra={"unit": unit.key, "attempts": unit.attempts})
