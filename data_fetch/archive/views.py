@@ -58,9 +58,12 @@ def build_views(folder: ArchiveFolder, manifest: Manifest, flaws: Mapping[str, s
     statements = [
         _view(folder, manifest, schema, files[schema.table]) for schema in ARCHIVE_SCHEMAS.values()
     ]
-    with new_file(folder.database) as unfinished, duckdb.connect(str(unfinished)) as database:
-        for statement in (*statements, LEGS_WITH_FACTS, _files(sound), _damaged(damaged, flaws)):
-            database.execute(statement)
+    with new_file(folder.database) as unfinished:
+        # DuckDB opens no empty file.
+        unfinished.unlink()
+        with duckdb.connect(str(unfinished)) as database:
+            for each in (*statements, LEGS_WITH_FACTS, _files(sound), _damaged(damaged, flaws)):
+                database.execute(each)
 
 
 def _view(

@@ -100,7 +100,9 @@ class Stopping:
     "--minutes", type=click.IntRange(min=1), help="Stop after so many minutes of the market."
 )
 @click.option(
-    "--distributed", is_flag=True, help="Leave backfills and option numbers to `data-fetch worker`."
+    "--distributed",
+    is_flag=True,
+    help="Leave backfills, option numbers and the files of days to `data-fetch worker`.",
 )
 @with_parent_option
 def command(minutes: int | None, distributed: bool) -> None:

@@ -159,6 +159,10 @@ class MasterUnavailable(OutsideError):
     """There is no instrument master: neither today's nor a cached older one."""
 
 
+class InUse(OutsideError):
+    """Another program works on the same thing; a unit of work waits for its turn."""
+
+
 class BrokerUnreachable(OutsideError):
     """The broker of the workers does not answer; units wait in the store."""
 

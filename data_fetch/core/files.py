@@ -21,14 +21,15 @@ HAS_MODES = os.name == "posix"
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A name to write under; afterwards the file is at *path*, in the place of a former one.
+    """An empty file to write into; afterwards it is at *path*, in the place of a former one.
 
     The file is on disk before it gets its name, its folders are made, and only its owner can read
-    it. If writing fails there is no file, and a former one is untouched.
+    it, from the first byte on. If writing fails there is no file, and a former one is untouched.
     """
     make_folder(path.parent)
     unfinished = path.with_name(f"{path.name}.{uuid4().hex[:8]}{UNFINISHED}")
     try:
+        unfinished.touch(mode=OWNER_ONLY)
         yield unfinished
         publish(unfinished, path)
     finally:

@@ -26,6 +26,7 @@ class UnitKind(StrEnum):
     BACKFILL = "backfill"
     ENRICHMENT = "enrichment"
     REPROCESSING = "reprocessing"
+    COMPACTION = "compaction"
 
     @property
     def priority(self) -> int:
@@ -77,6 +78,7 @@ class Retries:
 _PRIORITIES: Mapping[UnitKind, int] = {
     UnitKind.ENRICHMENT: 0,
     UnitKind.BACKFILL: 3,
+    UnitKind.COMPACTION: 6,
     UnitKind.REPROCESSING: 9,
 }
 _MOST_DOUBLINGS = 20

@@ -30,14 +30,19 @@ from data_fetch.services.archive_lifecycle import ArchiveLifecycle
 from data_fetch.services.archive_loader import ArchiveLoader
 from data_fetch.services.archive_minutes import MinuteWriter
 from data_fetch.services.archive_workers import ArchiveWorker, ArchiveWorkers, Round
+from data_fetch.services.compaction_units import CompactionOffers
 from data_fetch.storage.database.store import Store, store_id
 from data_fetch.storage.runs import record_runs
+from data_fetch.storage.work_units import WorkUnits
 
 # A minute is written when its jobs had time, and then joined with others.
 WRITE_OFFSET = TIME_TO_STORE + timedelta(seconds=2)
 LOAD_OFFSET = WRITE_OFFSET + timedelta(seconds=18)
 # Days are over in the evening; the rounds between cost a few look-ups.
 DAYS_EVERY, DAYS_OFFSET = timedelta(minutes=15), LOAD_OFFSET + timedelta(seconds=20)
+
+# Makes the rounds that see to the days of a store.
+DayRounds = Callable[[Store, ArchiveLifecycle], Callable[[], Round]]
 
 
 def archive_folder_for(settings: Settings) -> ArchiveFolder:
@@ -65,9 +70,19 @@ def market_time(settings: Settings) -> Callable[[], datetime]:
     return lambda: market_clock(settings, calendar).now()
 
 
+def days_here(_store: Store, lifecycle: ArchiveLifecycle) -> Callable[[], Round]:
+    """Rounds that work on the days in this process."""
+    return lifecycle.round
+
+
+def days_by_workers(store: Store, lifecycle: ArchiveLifecycle) -> Callable[[], Round]:
+    """Rounds that leave the days to `data-fetch worker`."""
+    return CompactionOffers(WorkUnits(store), lifecycle, SystemClock()).round
+
+
 @contextmanager
 def archive_workers_for(
-    settings: Settings, report: Callable[[str], None]
+    settings: Settings, report: Callable[[str], None], days: DayRounds = days_here
 ) -> Iterator[ArchiveWorkers]:
     """The workers of the configured archive, for as long as no other program archives there.
 
@@ -85,7 +100,7 @@ def archive_workers_for(
                 refusal = _not_writable(catalog.folder, problem)
                 _record_failure(store, market_time(settings)(), refusal)
                 raise refusal from problem
-            yield _workers(settings, store, catalog, report)
+            yield _workers(settings, store, catalog, report, days)
     finally:
         store.close()
 
@@ -156,7 +171,11 @@ def _record_failure(store: Store, now: datetime, refusal: SetupError) -> None:
 
 
 def _workers(
-    settings: Settings, store: Store, catalog: Catalog, report: Callable[[str], None]
+    settings: Settings,
+    store: Store,
+    catalog: Catalog,
+    report: Callable[[str], None],
+    days: DayRounds,
 ) -> ArchiveWorkers:
     now = market_time(settings)
     # Each has a list of files of its own: they are independent of each other.
@@ -177,7 +196,7 @@ def _workers(
         [
             worker(ARCHIVE_MINUTES, writer.round, MINUTE, WRITE_OFFSET),
             worker(ARCHIVE_LOAD, loader.round, WINDOW, LOAD_OFFSET),
-            worker(ARCHIVE_DAYS, lifecycle.round, DAYS_EVERY, DAYS_OFFSET),
+            worker(ARCHIVE_DAYS, days(store, lifecycle), DAYS_EVERY, DAYS_OFFSET),
         ],
         loader.prepare,
         stop,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from data_fetch.core.settings import Settings
-from data_fetch.runtime.archive import archive_workers_for
+from data_fetch.runtime.archive import DayRounds, archive_workers_for, days_here
 from data_fetch.runtime.settings import process_settings
 from data_fetch.services.archive_workers import ArchiveWorkers, ThreadStatus
 
@@ -23,14 +23,18 @@ class OptionsThreadedManager:
     DuckDB, one seals, verifies and drops days.
 
     Without *settings* those of the process are used. *report* gets a line about each file that is
-    set apart and each failure.
+    set apart and each failure. *days* makes the rounds that see to the days.
     """
 
     def __init__(
-        self, settings: Settings | None = None, report: Callable[[str], None] = _ignore
+        self,
+        settings: Settings | None = None,
+        report: Callable[[str], None] = _ignore,
+        days: DayRounds = days_here,
     ) -> None:
         self._settings = settings
         self._report = report
+        self._days = days
         self._open = ExitStack()
         self._workers: ArchiveWorkers | None = None
 
@@ -44,7 +48,7 @@ class OptionsThreadedManager:
             return
         settings = self._settings or process_settings()
         with ExitStack() as opened:
-            workers = opened.enter_context(archive_workers_for(settings, self._report))
+            workers = opened.enter_context(archive_workers_for(settings, self._report, self._days))
             workers.start()
             self._open = opened.pop_all()
         self._workers = workers

@@ -9,6 +9,7 @@ from data_fetch.core.clock import SystemClock
 from data_fetch.core.ports import WorkQueue
 from data_fetch.core.settings import Settings
 from data_fetch.core.work import UnitKind
+from data_fetch.runtime.archive import lifecycle_of
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.chains import chain_reprocess_at, raw_store_for
 from data_fetch.runtime.context import CollectorContext, one_off_context
@@ -18,6 +19,7 @@ from data_fetch.runtime.units import dispatch_at
 from data_fetch.services.backfill_units import BackfillUnits
 from data_fetch.services.chain_enrichment import ChainEnricher
 from data_fetch.services.chain_units import ChainUnits
+from data_fetch.services.compaction_units import CompactionUnits
 from data_fetch.services.outage import Patience
 from data_fetch.services.reprocess_units import ReprocessUnits
 from data_fetch.services.work import UnitDispatch, UnitWork, UnitWorker
@@ -55,7 +57,9 @@ def _work_at(context: CollectorContext) -> dict[UnitKind, UnitWork]:
     bring_back = bring_back_into(settings, store, log.warning)
     enricher = ChainEnricher(store, calendar)
     reprocess = chain_reprocess_at(store, calendar, clock, bring_back)
+    lifecycle = lifecycle_of(settings, store, log.info)
     return {
+        UnitKind.COMPACTION: CompactionUnits(WorkUnits(store), lifecycle, clock).do,
         UnitKind.REPROCESSING: ReprocessUnits(store, reprocess, raw_store_for(settings), clock).do,
         UnitKind.BACKFILL: BackfillUnits(backfill, store, clock).do,
         UnitKind.ENRICHMENT: ChainUnits(store, enricher, clock, bring_back).do,

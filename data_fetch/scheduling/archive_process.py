@@ -8,6 +8,8 @@ from data_fetch.core.settings import Settings
 from data_fetch.scheduling.companions import Companion, beside
 
 ARCHIVER = (sys.executable, "-m", "data_fetch", "archive", "run", "--with-parent")
+# Workers see to the days.
+SHARING_ARCHIVER = (*ARCHIVER, "--distributed")
 # What is in its way, a database that is away for example, may be gone then.
 RESTART_SECONDS = 60.0
 

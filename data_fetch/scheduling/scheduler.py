@@ -37,7 +37,7 @@ from data_fetch.runtime.service_manager import (
 from data_fetch.runtime.services import universe_at
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.world import paused
-from data_fetch.scheduling.archive_process import archiving
+from data_fetch.scheduling.archive_process import ARCHIVER, SHARING_ARCHIVER, archiving
 from data_fetch.scheduling.registry import JobRegistry, JobState
 from data_fetch.scheduling.stream_relay import published
 
@@ -168,13 +168,14 @@ class DataScheduler:
                 return
             self._running_since = self._running_since or context.running_since
             self._degraded = chosen.outage
+            # No worker sees a store that stands in for another.
+            queue = None if chosen.outage else self._queue
+            archiver = ARCHIVER if queue is None else SHARING_ARCHIVER
             with (
                 logs_for(settings, lambda: context.provider.token.held),
                 published(settings, reporter) as publishing,
-                archiving(settings, reporter.message),
+                archiving(settings, reporter.message, archiver),
             ):
-                # No worker sees a store that stands in for another.
-                queue = None if chosen.outage else self._queue
                 self._collect(
                     replace(context, running_since=self._running_since, queue=queue),
                     minutes,

@@ -23,7 +23,7 @@ from data_fetch.archive.parquet_files import BadFile
 from data_fetch.core.archive.days import TABLES, ArchivedDay, ArchivedFile, Dataset, DayState
 from data_fetch.core.archive.lifecycle import Retention, Step, next_step
 from data_fetch.core.archive.manifest import FileKind, ManifestFile
-from data_fetch.core.errors import OutsideError, StoreRefused, StoreUnreachable
+from data_fetch.core.errors import InUse, SetupError, StoreRefused, StoreUnreachable
 from data_fetch.core.files import OWNER_ONLY, make_folder
 from data_fetch.core.runs import Outcome, RunCounts, SyncRun
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_RESTORE, ARCHIVE_VERIFY
@@ -40,12 +40,15 @@ log = logging.getLogger(__name__)
 
 # A day that is written to all the time is compared with its files later.
 MOST_STEPS = 12
+# How long to wait for one's turn, in seconds. One unit of a worker takes seconds, so that several
+# workers keep one of them at work.
+AT_ONCE, A_FEW_UNITS, WITHOUT_END = 0.0, 30.0, -1.0
 # Of these days nothing in the store is read, nor is anything on its way back.
 VOID = (DayState.DROPPED, DayState.CLEARED)
 Report = Callable[[str], None]
 
 
-class ArchiveBusy(OutsideError):
+class ArchiveBusy(InUse):
     """Another program works on the days of this archive."""
 
 
@@ -80,6 +83,15 @@ class RoundReport:
             "error": self.problems[0] if self.problems else None,
             "details": {"rows": self.rows, **steps, "changed_by": self.run_id},
         }
+
+
+@dataclass(slots=True)
+class DueDays:
+    """The *days* for which something is to be done now, oldest first of each dataset, and the
+    *problems* that only a person can solve."""
+
+    days: list[tuple[Dataset, date]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 class ArchiveLifecycle:
@@ -119,16 +131,57 @@ class ArchiveLifecycle:
         now = self._now()
         run = SyncRun.begin(ARCHIVE_DAYS, now)
         report = RoundReport(run.run_id)
-        with self._turn_at_days(wait=False):
+        with self._turn_at_days(AT_ONCE):
             for dataset in Dataset:
-                self._look_at_files(dataset, run, report)
-                for day, newest in self._days(dataset):
-                    if self._stop.is_set():
-                        break
-                    self._advance(dataset, day, newest, now, run, report)
-                self._clear_dropped(dataset, run, report)
-                self._show(dataset, report)
+                report.problems += self._look_at_files(dataset, run)
+                self._work_on(dataset, self._days(dataset), now, run, report)
         return report
+
+    def due(self, run: SyncRun) -> DueDays:
+        """What `round` would work on now; days with damaged files are due because of *run*."""
+        now, due = self._now(), DueDays()
+        self._catalog.read()
+        for dataset in Dataset:
+            due.problems += self._look_at_files(dataset, run)
+            due.days += [
+                (dataset, day)
+                for day, newest in self._days(dataset)
+                if self._next_step(dataset, day, newest, now) is not None
+            ]
+        return due
+
+    def work_on(self, dataset: Dataset, day: date, run: SyncRun) -> RoundReport:
+        """Do for one day what is due now; the ledger has *run* for it.
+
+        Raises as `round` does, and SetupError where the folder has no archive: a round of the
+        archiver makes it.
+        """
+        if not self._catalog.folder.manifest.exists():
+            raise SetupError(
+                f"the archive of this store is not in {self._catalog.folder.root}",
+                hint="Let this machine see the collector's archive at the same path, or set "
+                "ARCHIVE_FOLDER to where it is.",
+            )
+        report = RoundReport(run.run_id)
+        with self._turn_at_days(A_FEW_UNITS):
+            days = [known for known in self._days(dataset) if known[0] == day]
+            self._work_on(dataset, days, self._now(), run, report)
+        return report
+
+    def _work_on(
+        self,
+        dataset: Dataset,
+        days: Sequence[tuple[date, date]],
+        now: datetime,
+        run: SyncRun,
+        report: RoundReport,
+    ) -> None:
+        for day, newest in days:
+            if self._stop.is_set():
+                break
+            self._advance(dataset, day, newest, now, run, report)
+        self._clear_dropped(dataset, run, report)
+        self._show(dataset, report)
 
     def restore(self, dataset: Dataset, first: date, last: date) -> list[date]:
         """Bring the days from *first* to *last* back into the store; those that were in files.
@@ -138,7 +191,7 @@ class ArchiveLifecycle:
         the days before it have been brought back.
         """
         run, restored = SyncRun.begin(ARCHIVE_RESTORE, self._now()), []
-        with self._turn_at_days(wait=True):
+        with self._turn_at_days(WITHOUT_END):
             for known in self._known(dataset, first, last):
                 if known.state.in_files:
                     rows = self._steps.take(Step.RESTORE, dataset, known.trading_date, run).rows
@@ -195,14 +248,16 @@ class ArchiveLifecycle:
         self._record(run, checked, error=error, rejected=len(problems), details=details)
         return problems
 
-    def _look_at_files(self, dataset: Dataset, run: SyncRun, report: RoundReport) -> None:
-        """Name the damaged files of days that are in files only; the others are written anew."""
+    def _look_at_files(self, dataset: Dataset, run: SyncRun) -> list[str]:
+        """The damaged files of days that are in files only; the others are written anew."""
         with self._store.reading() as connection:
             root, looks = self._catalog.folder.root, self._catalog.looks
             found = list(damaged_files(connection, dataset, root, looks))
-        for problem in found:
-            if problem.state.in_files:
-                report.problems.append(f"{dataset} of {problem.file.trading_date}: {problem}")
+        problems = [
+            f"{dataset} of {problem.file.trading_date}: {problem}"
+            for problem in found
+            if problem.state.in_files
+        ]
         for day in sorted({one.file.trading_date for one in found if one.state.compared}):
             known = self._day(dataset, day)
             if known is None or not known.state.compared:
@@ -210,26 +265,32 @@ class ArchiveLifecycle:
             try:
                 self._steps.compare_anew(known, run)
             except FAILURES as failure:
-                report.problems.append(f"{dataset} of {day}: {failure}")
+                problems.append(f"{dataset} of {day}: {failure}")
+        return problems
 
     @contextmanager
-    def _turn_at_days(self, *, wait: bool) -> Iterator[None]:
+    def _turn_at_days(self, patience_seconds: float) -> Iterator[None]:
         self._catalog.read()
         make_folder(self._catalog.folder.processed)
         try:
-            self._turn.acquire(blocking=False)
+            self._turn.acquire(AT_ONCE)
         except Timeout:
-            if not wait:
-                raise ArchiveBusy(
-                    f"another program archives or restores days in {self._catalog.folder.root}",
-                    hint="Wait until it has ended.",
-                ) from None
-            self._report("Another program works on the archive; waiting for it.")
-            self._turn.acquire()
+            self._await_turn(patience_seconds)
         try:
             yield
         finally:
             self._turn.release()
+
+    def _await_turn(self, patience_seconds: float) -> None:
+        if patience_seconds != AT_ONCE:
+            self._report("Another program works on the archive; waiting for it.")
+        try:
+            self._turn.acquire(patience_seconds)
+        except Timeout:
+            raise ArchiveBusy(
+                f"another program archives or restores days in {self._catalog.folder.root}",
+                hint="Wait until it has ended.",
+            ) from None
 
     def _days(self, dataset: Dataset) -> list[tuple[date, date]]:
         """The days that are stored or in the ledger, each with the newest stored one."""
@@ -259,13 +320,16 @@ class ArchiveLifecycle:
     ) -> None:
         """Take one day as far as it can go at *now*."""
         for _ in range(MOST_STEPS):
-            known = self._day(dataset, day)
-            step = next_step(self._retention, dataset, day, known, newest, now)
+            step = self._next_step(dataset, day, newest, now)
             if step in {None, Step.CLEAR} or self._stop.is_set():
                 return
             if not self._take(step, dataset, day, run, report):
                 return
         report.problems.append(f"{dataset} of {day} changes while it is compared with its files")
+
+    def _next_step(self, dataset: Dataset, day: date, newest: date, now: datetime) -> Step | None:
+        known = self._day(dataset, day)
+        return next_step(self._retention, dataset, day, known, newest, now)
 
     def _take(
         self, step: Step, dataset: Dataset, day: date, run: SyncRun, report: RoundReport

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Thread
 
-from data_fetch.core.errors import DataFetchError, LostUnit, Stopped, StoreFailure
+from data_fetch.core.errors import DataFetchError, InUse, LostUnit, Stopped, StoreFailure
 from data_fetch.core.ports import Clock, WorkQueue
 from data_fetch.core.runs import Outcome, new_run_id
 from data_fetch.core.work import Failed, UnitFailure, UnitKind, WorkUnit, failure_of
@@ -26,6 +26,8 @@ MOST_SENT = 2_000
 # Keys that no worker took although the queue is empty are lost, after the time of a delivery;
 # where it is not empty they may still come.
 DELIVERY, PATIENT = timedelta(seconds=10), timedelta(minutes=30)
+# A unit that needs what another program works on looks again after that.
+TURN = timedelta(seconds=15)
 FAULT = "the program has a fault"
 
 # Does the work of a unit and settles it. Raises what the work raises; Stopped when it is stopped.
@@ -105,7 +107,10 @@ class UnitWorker:
         try:
             self._work[unit.kind](lease)
         except Stopped:
-            self._units.give_back(lease, self._clock.now())
+            self._later(lease, timedelta(0))
+            return None
+        except InUse:
+            self._later(lease, TURN)
             return None
         except LostUnit as lost:
             log.warning("unit_taken_over", extra={"unit": unit.key, "problem": lost.message})
@@ -120,6 +125,10 @@ class UnitWorker:
         seconds = (self._clock.now() - lease.taken_at).total_seconds()
         log.info("unit", extra={"unit": unit.key, "run_id": lease.run_id, "seconds": seconds})
         return UnitResult(unit=unit, seconds=seconds)
+
+    def _later(self, lease: UnitLease, wait: timedelta) -> None:
+        now = self._clock.now()
+        self._units.give_back(lease, now, now + wait)
 
     def _failed(self, lease: UnitLease, reason: UnitFailure, error: str) -> UnitResult | None:
         now = self._clock.now()

@@ -217,9 +217,9 @@ class WorkUnits:
                 write_runs(connection, [run])
         return outcome
 
-    def give_back(self, lease: UnitLease, now: datetime) -> None:
-        """The unit waits again: the work was stopped, which is no failure of the unit."""
-        back = _ended(UnitState.WAITING, now) | {"next_try": now, "enqueued_at": None}
+    def give_back(self, lease: UnitLease, now: datetime, next_try: datetime) -> None:
+        """The unit waits until *next_try*: the work was stopped, which is no failure."""
+        back = _ended(UnitState.WAITING, now) | {"next_try": next_try, "enqueued_at": None}
         with self._store.writing() as connection:
             connection.execute(update(units).where(lease.is_held).values(back))
 

@@ -14,7 +14,13 @@ from data_fetch.core.clock import LONGEST_NAP_SECONDS
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import ARCHIVE_DAYS, ARCHIVE_LOAD, ARCHIVE_MINUTES
-from data_fetch.runtime.archive import archive_folder_for, archive_workers_for
+from data_fetch.runtime.archive import (
+    DayRounds,
+    archive_folder_for,
+    archive_workers_for,
+    days_by_workers,
+    days_here,
+)
 from data_fetch.runtime.archive_threads import OptionsThreadedManager
 from data_fetch.runtime.logs import ARCHIVE, logs_for
 from data_fetch.runtime.settings import process_settings
@@ -27,17 +33,19 @@ NICENESS = 10
 
 @click.command()
 @click.option("--once", is_flag=True, help="One round of each worker, then a report.")
+@click.option("--distributed", is_flag=True, help="Leave the files of days to `data-fetch worker`.")
 @click.option("--with-parent", is_flag=True, hidden=True)
 @json_option
-def command(once: bool, with_parent: bool, as_json: bool) -> None:
+def command(once: bool, distributed: bool, with_parent: bool, as_json: bool) -> None:
     """Write each minute to Parquet files, and join them every five minutes, until Ctrl-C.
 
     Works beside a collector or without one; `data-fetch run` does the same by itself unless
     ARCHIVE_ENABLED=false.
     """
     settings = process_settings()
+    days = days_by_workers if distributed else days_here
     if once:
-        _one_round(settings, as_json)
+        _one_round(settings, days, as_json)
         return
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,17 +57,19 @@ def command(once: bool, with_parent: bool, as_json: bool) -> None:
         follow_parent()
     token = settings.access_token.get_secret_value()
     with logs_for(settings, lambda: token, ARCHIVE):
-        _until(stop, settings, as_json)
+        _until(stop, settings, days, as_json)
 
 
-def _one_round(settings: Settings, as_json: bool) -> None:
-    with archive_workers_for(settings, remark) as workers:
+def _one_round(settings: Settings, days: DayRounds, as_json: bool) -> None:
+    with archive_workers_for(settings, remark, days) as workers:
         runs = workers.once()
     if as_json:
         emit({**_place(settings), "runs": [_document(run) for run in runs]})
     else:
         for run in runs:
             print_out(_line(run))
+        if days is days_by_workers:
+            print_out("Days that are due wait for `data-fetch worker`: data-fetch status")
         print_out(f"Query it: duckdb -readonly {archive_folder_for(settings).database}")
     if any(run.error for run in runs):
         sys.exit(INCOMPLETE)
@@ -84,8 +94,8 @@ def _place(settings: Settings) -> dict[str, Any]:
     return {"folder": str(folder.root), "database": str(folder.database)}
 
 
-def _until(stop: Event, settings: Settings, as_json: bool) -> None:
-    manager = OptionsThreadedManager(settings, remark)
+def _until(stop: Event, settings: Settings, days: DayRounds, as_json: bool) -> None:
+    manager = OptionsThreadedManager(settings, remark, days)
     manager.start_all_threads()
     if not as_json:
         remark(f"Archiving into {archive_folder_for(settings).root}. Ctrl-C ends it.")

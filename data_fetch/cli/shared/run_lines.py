@@ -2,21 +2,43 @@
 
 from data_fetch.cli.shared.output import clock_time, counted, slot_name
 from data_fetch.core.runs import Outcome, SyncRun
-from data_fetch.core.timetable import CHAIN_IMPORT, CHAIN_REPROCESS
+from data_fetch.core.timetable import (
+    ARCHIVE_DAYS,
+    ARCHIVE_LOAD,
+    ARCHIVE_MINUTES,
+    ARCHIVE_RESTORE,
+    ARCHIVE_VERIFY,
+    CHAIN_IMPORT,
+    CHAIN_REPROCESS,
+)
+from data_fetch.core.work import UnitKind
 
-# The datasets of jobs without a slot; candles where nothing is named.
-STORES = {CHAIN_IMPORT: "chains", CHAIN_REPROCESS: "chains"}
+# What jobs without a slot count; candles that were stored where nothing is named.
+COUNTED = {
+    CHAIN_IMPORT: "chain stored",
+    CHAIN_REPROCESS: "chain stored",
+    UnitKind.ENRICHMENT: "chain priced",
+    ARCHIVE_MINUTES: "minute file written",
+    ARCHIVE_LOAD: "file written",
+    ARCHIVE_DAYS: "day sealed",
+    UnitKind.COMPACTION: "day sealed",
+    ARCHIVE_VERIFY: "file checked",
+    ARCHIVE_RESTORE: "day restored",
+}
 
 
 def run_line(run: SyncRun) -> str:
-    """One line for a run of any job: requests, rows stored, outcome."""
+    """One line for a run of any job: requests, what it counts, outcome."""
     if run.due_slot is not None:
         return slot_line(run)
+    noun, _, done = COUNTED.get(run.job, "candle stored").rpartition(" ")
+    facts = [
+        *([counted(run.requests, "request")] if run.requests else []),
+        *([f"{counted(run.stored, noun)} {done}"] if run.requests or run.stored else []),
+        str(run.outcome),
+    ]
     why = f": {run.error}" if run.error else ""
-    return (
-        f"{clock_time(run.finished_at)}  {run.job:<8} {counted(run.requests, 'request')}, "
-        f"{run.stored:,} {STORES.get(run.job, 'candles')} stored, {run.outcome}{why}"
-    )
+    return f"{clock_time(run.finished_at)}  {run.job:<8} {', '.join(facts)}{why}"
 
 
 def slot_line(run: SyncRun) -> str:

@@ -5,6 +5,7 @@ Every question is asked while all days are in the store, and again when days wer
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from data_fetch.reading.chain_surfaces import stored_surface
 from data_fetch.reading.kept_open import KeptOpen
 from data_fetch.reading.nse_filter import LegFilter, filtered_legs
 from data_fetch.reading.product_analytics import put_call_ratios, running_snapshots
-from data_fetch.reading.product_ticks import TickQuery, ticks
+from data_fetch.reading.product_ticks import TickQuery, Ticks, ticks
 from data_fetch.reading.records import sharing
 from data_fetch.reading.underlyings import products
 from data_fetch.storage.database.store import Store, open_store
@@ -185,6 +186,8 @@ def answered(settings: Settings, question: Question) -> Any:
 
 def plain(found: Any) -> Any:
     """What can be compared of an answer: not how old it is by the clock."""
+    if isinstance(found, Ticks):
+        return replace(found, slots_due=None)
     if not hasattr(found, "table"):
         return found
     facts = {"table": found.table.replace_schema_metadata().to_pylist()}

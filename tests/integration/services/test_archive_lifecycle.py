@@ -324,7 +324,7 @@ def test_a_killed_program_loses_and_doubles_nothing(archive: Archive) -> None:
 
 
 def test_two_programs_take_turns(embedded: Archive) -> None:
-    with embedded.lifecycle._turn_at_days(wait=False):
+    with embedded.lifecycle._turn_at_days(archive_lifecycle.AT_ONCE):
         beside = Archive(embedded.store, embedded.folder.root)
         with pytest.raises(ArchiveBusy):
             beside.lifecycle.round()

@@ -128,7 +128,7 @@ def test_a_worker_whose_lease_has_passed_on_writes_nothing(units: WorkUnits, sto
         units.settle(slow, run_of(slow), later)
     assert units.fail(slow, UnitFailure.OUTAGE, "late", run_of(slow), later) is None
     assert not units.renew(slow, later)
-    units.give_back(slow, later)
+    units.give_back(slow, later, later)
 
     assert state(units, key)[0] is UnitState.LEASED
     units.settle(quick, run_of(quick), later)
@@ -196,7 +196,7 @@ def test_the_audit_row_that_the_work_has_finished_stays(units: WorkUnits, store:
 
 def test_work_that_was_stopped_is_no_failure(units: WorkUnits) -> None:
     [key] = offered(units, "a")
-    units.give_back(taken(units, key), NOW)
+    units.give_back(taken(units, key), NOW, NOW)
 
     assert state(units, key) == (UnitState.WAITING, 1, 0, None)
     assert claimed(units, NOW) == [key]

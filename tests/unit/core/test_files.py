@@ -70,6 +70,7 @@ def test_a_new_file_is_never_open_to_others(tmp_path: Path) -> None:
     private_file(tmp_path / "store.db")
     with new_file(tmp_path / "whole.json") as unfinished:
         unfinished.write_text("{}")
+        assert mode(unfinished) == 0o600
 
     assert mode(tmp_path / "store.db") == mode(tmp_path / "whole.json") == 0o600
 
