@@ -82,6 +82,11 @@ WAIT_SECONDS = 0.5
 @click.option(
     "--require-login", is_flag=True, help="Accept only tokens of a login, which end at 03:30 IST."
 )
+@click.option(
+    "--record-feed",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the frames that the market data feed sends, a file for each connection.",
+)
 @json_option
 def command(
     port: int,
@@ -95,6 +100,7 @@ def command(
     illiquid: float,
     quiet: str,
     require_login: bool,
+    record_feed: Path | None,
     as_json: bool,
 ) -> None:
     """Serve invented prices over HTTP, as Upstox would, until stopped."""
@@ -117,6 +123,7 @@ def command(
         illiquid=illiquid,
         quiet=Quiet(quiet),
         issued_only=require_login,
+        feed_recordings=record_feed,
     )
     stopped = Event()
     for each in (signal.SIGINT, signal.SIGTERM):

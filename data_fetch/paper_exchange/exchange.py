@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,11 +17,13 @@ from aiohttp import web
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.paper_exchange.faults.faults import Fault
+from data_fetch.paper_exchange.feed.sockets import FeedClock, FeedSockets
 from data_fetch.paper_exchange.market.listings import DEFAULT_SYMBOLS
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.routes import Routes
-from data_fetch.paper_exchange.server import PaperServer, ServerState, TimeSource
+from data_fetch.paper_exchange.server import PaperServer, ServerState
 from data_fetch.paper_exchange.upstox.candles import Quiet
+from data_fetch.paper_exchange.upstox.feed_limits import FeedRules
 from data_fetch.paper_exchange.upstox.login import LoginApi
 from data_fetch.paper_exchange.upstox.tokens import Tokens
 
@@ -38,12 +41,13 @@ class PaperExchange:
     *symbols* are trading symbols of F&O stocks and index underlyings. The same *seed*,
     symbols and time give the same bytes. *illiquid* is the share of stocks with minutes
     without a trade, and *quiet* how candle responses show such minutes. With *issued_only* a
-    request needs a token of a login.
+    request needs a token of a login. The *feed_rules* are limits of the market data feed; its
+    frames are recorded in *feed_recordings*, a folder.
     """
 
     def __init__(
         self,
-        clock: TimeSource,
+        clock: FeedClock,
         *,
         calendar: MarketCalendar | None = None,
         seed: int = 1,
@@ -54,6 +58,8 @@ class PaperExchange:
         illiquid: float = ILLIQUID,
         quiet: Quiet = Quiet.ZERO_VOLUME,
         issued_only: bool = False,
+        feed_rules: FeedRules | None = None,
+        feed_recordings: Path | None = None,
     ) -> None:
         self.market = PaperMarket(
             symbols, calendar or MarketCalendar.reviewed(), seed=seed, illiquid=illiquid
@@ -61,8 +67,18 @@ class PaperExchange:
         tokens = Tokens(issued_only=issued_only)
         self._state = ServerState(tokens, LoginApi(tokens))
         self._state.faults.add(faults)
-        routes = Routes(self.market, self._state.logins, self._state.sessions, quiet)
-        self._server = PaperServer(self.market, routes, self._state, clock)
+        routes = Routes(
+            self.market, self._state.logins, self._state.sessions, self._state.feed_codes, quiet
+        )
+        feed = FeedSockets(
+            self.market,
+            clock,
+            tokens,
+            self._state.faults,
+            feed_rules or FeedRules(),
+            feed_recordings,
+        )
+        self._server = PaperServer(self.market, routes, self._state, feed, clock)
         self._host, self._port = host, port
         self._stop: Callable[[], object] | None = None
         self._thread: threading.Thread | None = None

@@ -22,23 +22,33 @@ from data_fetch.paper_exchange.nse.sessions import NseSessions
 from data_fetch.paper_exchange.nse.wire import NOT_FOUND, OPTION_CHAIN_PAGE, json_response
 from data_fetch.paper_exchange.upstox.candles import CandleApi, Quiet
 from data_fetch.paper_exchange.upstox.chains import ChainApi
+from data_fetch.paper_exchange.upstox.feed_codes import FeedCodes, used_address
 from data_fetch.paper_exchange.upstox.login import LoginApi
 from data_fetch.paper_exchange.upstox.market_times import MarketTimesApi
 from data_fetch.paper_exchange.upstox.quotes import QuoteApi
 from data_fetch.paper_exchange.wire import HTML, Response
 
 GZIP = "application/gzip"
+FOUND = 302
+FEED = "/v3/feed/market-data-feed"
+# The port of the discard protocol: nothing listens there.
+NOWHERE = "ws://127.0.0.1:9/"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A decoded request: path fields, query, instruments, time, and the faults that apply."""
+    """A decoded request: path fields, query, instruments, time, and the faults that apply.
+
+    *host* is the exchange's name and port as the client knows them.
+    """
 
     fields: dict[str, str]
     query: dict[str, str]
     keys: tuple[str, ...]
     now: Moment
     faults: tuple[Fault, ...]
+    host: str
+    authorization: str
 
     def has_fault(self, kind: str) -> bool:
         return any(fault.kind == kind for fault in self.faults)
@@ -80,10 +90,16 @@ class Routes:
     """All routes of the providers that this exchange serves."""
 
     def __init__(
-        self, market: PaperMarket, logins: LoginApi, sessions: NseSessions, quiet: Quiet
+        self,
+        market: PaperMarket,
+        logins: LoginApi,
+        sessions: NseSessions,
+        feed_codes: FeedCodes,
+        quiet: Quiet,
     ) -> None:
         self._market = market
         self._logins = logins
+        self._feed_codes = feed_codes
         self._sessions = sessions
         self._quotes = QuoteApi(market)
         self._candles = CandleApi(market, quiet)
@@ -137,6 +153,8 @@ class Routes:
                 data(self._approval),
                 method="POST",
             ),
+            Route(f"{FEED}/authorize", "feed-authorize", data(self._feed_authorize)),
+            Route(FEED, "feed-connect", self._feed_redirect),
             _master_route(f"{files}/NSE.json.gz", self._master),
             _master_route(f"{files}/complete.json.gz", self._master),
         )
@@ -219,6 +237,20 @@ class Routes:
     def _approval(self, request: ApiRequest) -> Any:
         secret = request.query.get("client_secret", "")
         return self._logins.approval(request.fields["client_id"], secret, request.now.at)
+
+    def _feed_authorize(self, request: ApiRequest) -> Any:
+        return {"authorized_redirect_uri": self._feed_address(request)}
+
+    def _feed_redirect(self, request: ApiRequest) -> Response:
+        return Response(b"", FOUND, headers={"Location": self._feed_address(request)})
+
+    def _feed_address(self, request: ApiRequest) -> str:
+        """Where the socket is: an address that is good for one connection, unless faults apply."""
+        if request.has_fault("feed-nowhere"):
+            return NOWHERE
+        if request.has_fault("feed-used-code"):
+            return used_address(request.host)
+        return self._feed_codes.address(request.host, request.authorization, request.now.at)
 
     def _master(self, request: ApiRequest) -> Response:
         file = self._market.master.file(request.now.day)

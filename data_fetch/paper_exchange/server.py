@@ -16,11 +16,14 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.faults.effects import change_body, replacement
 from data_fetch.paper_exchange.faults.faults import ActiveFaults, Fault, read_faults
+from data_fetch.paper_exchange.feed.sockets import FeedSockets, abort
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.nse.sessions import NseSessions
 from data_fetch.paper_exchange.routes import ApiRequest, Credentials, Route, Routes, decode_query
 from data_fetch.paper_exchange.truth import chain_of, minutes_of
+from data_fetch.paper_exchange.upstox.feed_codes import SOCKET_PATH, FeedCodes
+from data_fetch.paper_exchange.upstox.feed_limits import OverLimit, Plan
 from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.paper_exchange.upstox.login import LoginApi
 from data_fetch.paper_exchange.upstox.tokens import Tokens
@@ -48,23 +51,33 @@ class ServerState:
     limits: RateLimits = field(default_factory=RateLimits)
     faults: ActiveFaults = field(default_factory=ActiveFaults)
     requests: Counter[str] = field(default_factory=Counter)
+    feed_codes: FeedCodes = field(default_factory=FeedCodes)
 
 
 class PaperServer:
     """The request handlers of one exchange."""
 
     def __init__(
-        self, market: PaperMarket, routes: Routes, state: ServerState, clock: TimeSource
+        self,
+        market: PaperMarket,
+        routes: Routes,
+        state: ServerState,
+        feed: FeedSockets,
+        clock: TimeSource,
     ) -> None:
         self._market = market
         self._routes = routes
         self._state = state
+        self._feed = feed
         self._clock = clock
 
     def application(self) -> web.Application:
         app = web.Application()
         for route in self._routes.table():
             app.router.add_route(route.method, route.path, self._handler(route))
+        app.router.add_get(SOCKET_PATH, self._open_socket)
+        app.router.add_get("/paper/feed", self._get_feed)
+        app.router.add_post("/paper/feed", self._set_feed)
         app.router.add_get("/paper/clock", self._get_clock)
         app.router.add_post("/paper/clock", self._set_clock)
         app.router.add_get("/paper/state", self._get_state)
@@ -76,6 +89,7 @@ class PaperServer:
         app.router.add_delete("/paper/faults", self._clear_faults)
         app.router.add_route("*", "/{rest:.*}", _not_found)
         app.on_response_prepare.append(_mark)
+        app.on_shutdown.append(self._close_sockets)
         return app
 
     def _handler(self, route: Route) -> Handler:
@@ -85,7 +99,15 @@ class PaperServer:
             if route.method == "POST":
                 query |= await _form_of(request)
             faults = self._state.faults.take_due(route.api, request.path, keys, now)
-            decoded = ApiRequest(dict(request.match_info), query, keys, Moment.of(now), faults)
+            decoded = ApiRequest(
+                fields=dict(request.match_info),
+                query=query,
+                keys=keys,
+                now=Moment.of(now),
+                faults=faults,
+                host=request.host,
+                authorization=request.headers.get("Authorization", ""),
+            )
             response = await self._respond(route, decoded, request)
             return await _deliver(request, change_body(faults, response), faults)
 
@@ -115,6 +137,34 @@ class PaperServer:
             case Credentials.NONE:
                 pass
 
+    async def _open_socket(self, request: web.Request) -> web.StreamResponse:
+        """The feed's socket, for the code in the query. It is no route: it is never complete."""
+        now, api, query = self._clock.now(), "feed-connect", request.query
+        self._state.requests[api] += 1
+        refusal = replacement(self._state.faults.take_due(api, request.path, (), now), api)
+        if refusal is not None:
+            return _response(refusal)
+        codes = self._state.feed_codes
+        try:
+            user = codes.redeem(query.get("requestId", ""), query.get("code", ""), now)
+        except ApiError as error:
+            return _response(error.response)
+        return await self._feed.serve(request, user)
+
+    async def _close_sockets(self, _: web.Application) -> None:
+        self._feed.close()
+
+    async def _get_feed(self, _: web.Request) -> web.Response:
+        return _json(self._feed.to_json())
+
+    async def _set_feed(self, request: web.Request) -> web.Response:
+        try:
+            self._feed.set_rules(orjson.loads(await request.read()))
+        except (ValueError, TypeError, AttributeError):
+            plans, choices = ", ".join(Plan), ", ".join(OverLimit)
+            return _json({"error": f"send a plan ({plans}), over_limit ({choices}) or both"}, 400)
+        return await self._get_feed(request)
+
     async def _get_clock(self, _: web.Request) -> web.Response:
         # A clock without a speed only moves when it is set.
         paused = getattr(self._clock, "paused", False)
@@ -140,6 +190,7 @@ class PaperServer:
             set_clock(now)
         except SetupError as error:
             return _json({"error": str(error)}, 400)
+        await self._feed.tick()
         return await self._get_clock(request)
 
     async def _pause(self, request: web.Request, command: dict[str, Any]) -> web.Response:
@@ -202,6 +253,7 @@ class PaperServer:
             return _json({"error": str(error)}, 400)
         except ValueError as error:
             return _json({"error": f"not JSON ({error})"}, 400)
+        await self._feed.tick()
         return await self._get_faults(request)
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
@@ -268,14 +320,14 @@ async def _reset(request: web.Request, response: Response, _: Fault) -> web.Stre
         # Closing with a linger time of 0 makes the kernel send a reset.
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    _abort(request)
+    abort(request)
     return _response(response)
 
 
 async def _cut(request: web.Request, response: Response, _: Fault) -> web.StreamResponse:
     """Close the connection after half of the promised body."""
     sent, _half = await _first_half(request, response)
-    _abort(request)
+    abort(request)
     return sent
 
 
@@ -297,12 +349,6 @@ async def _first_half(request: web.Request, response: Response) -> tuple[web.Str
     half = len(response.body) // 2
     await sent.write(response.body[:half])
     return sent, half
-
-
-def _abort(request: web.Request) -> None:
-    transport = request.transport
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
 
 
 CONNECTION_FAULTS: dict[

@@ -1,16 +1,20 @@
 """HTTP clients of a paper exchange for tests, and a clock to control it with."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from threading import Event
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import orjson
 import urllib3
 
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import FREE_HOLD, IST
+from data_fetch.core.ports import Hold
 from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.market.days import Moment
 
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "TCS", "IDEA", "M&M")
+GLANCE_SECONDS = 0.02
 NO_RETRY = urllib3.Retry(total=0, redirect=0, respect_retry_after_header=False)
 
 
@@ -33,6 +37,18 @@ class ManualClock:
     def now(self) -> datetime:
         return self._now
 
+    def wait(self, until: datetime, stop: Event) -> bool:
+        while self.now() < until:
+            if stop.wait(GLANCE_SECONDS):
+                return True
+        return stop.is_set()
+
+    def elapsed_in(self, real: timedelta) -> timedelta:
+        return timedelta()
+
+    def hold(self) -> Hold:
+        return FREE_HOLD
+
 
 class ExchangeClient:
     """A client of the Upstox API and of the control endpoints, without retries."""
@@ -46,6 +62,15 @@ class ExchangeClient:
     def key(self, symbol: str) -> str:
         listings = self.exchange.market.listings.values()
         return next(listing.key for listing in listings if listing.symbol == symbol)
+
+    def future(self, symbol: str) -> str:
+        """The key of the underlying's nearest future."""
+        contracts = self.exchange.market.contracts.on(Moment.of(self.clock.now()).day)
+        return next(
+            contract.key
+            for contract in contracts.values()
+            if contract.kind == "FUT" and contract.underlying.symbol == symbol
+        )
 
     def request(self, path: str, method: str = "GET", **options: Any) -> urllib3.BaseHTTPResponse:
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
@@ -98,6 +123,12 @@ class ExchangeClient:
 
     def inject(self, **fault: Any) -> None:
         response = self.request("/paper/faults", "POST", body=orjson.dumps(fault))
+        assert response.status == 200, response.data
+
+    def advance(self, at: str) -> None:
+        """Set the exchange's clock. Returns when its feed has sent what is due then."""
+        body = orjson.dumps({"now": ist(at).isoformat()})
+        response = self.request("/paper/clock", "POST", body=body)
         assert response.status == 200, response.data
 
     def chain(self, symbol: str, expiry: str) -> list[dict[str, Any]]:

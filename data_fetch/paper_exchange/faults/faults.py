@@ -11,7 +11,8 @@ A fault has a *kind* and optionally the requests it applies to (`api`, `path`,
     retry_after = 3
 
 or as JSON: ``{"fault": [{"kind": "rate-limited", "api": "ltp"}]}``.
-The effect of each kind is in `effects`, that on option chains in `chain_effects`.
+The effect of each kind is in `effects`, that on option chains in `chain_effects`, and on frames
+of the market data feed in `feed_effects`.
 """
 
 import tomllib
@@ -41,17 +42,23 @@ ENVELOPED = frozenset(
 WITH_TOKEN = ENVELOPED - {"candles", "timings"} - HOLIDAYS
 LOGIN = frozenset({"login", "login-dialog", "login-approval"})
 APIS = ENVELOPED | MASTER | LOGIN
+# Of the market data feed: the request for an address, the handshake, and what happens on a socket.
+FEED_ADDRESS = frozenset({"feed-authorize", "feed-connect"})
+FEED_SOCKET, FEED_PING = frozenset({"feed-socket"}), frozenset({"feed-ping"})
+FEED_SNAPSHOT, FEED_LIVE = frozenset({"feed-snapshot"}), frozenset({"feed-live"})
+FEED_PACKETS = FEED_SNAPSHOT | FEED_LIVE
+FEED_FRAMES = FEED_PACKETS | {"feed-info"}
 
 # kind -> the APIs it applies to; a fault may name one of them
 KINDS: Mapping[str, frozenset[str]] = {
-    "rate-limited": APIS,
-    "rate-limited-in-200": ENVELOPED,
-    "error-in-200": ENVELOPED,
-    "html-in-200": APIS | NSE_APIS,
-    "cloudflare-403": APIS,
-    "server-error": APIS | NSE,
-    "maintenance": APIS | NSE,
-    "token-expired": WITH_TOKEN,
+    "rate-limited": APIS | FEED_ADDRESS,
+    "rate-limited-in-200": ENVELOPED | {"feed-authorize"},
+    "error-in-200": ENVELOPED | {"feed-authorize"},
+    "html-in-200": APIS | NSE_APIS | FEED_ADDRESS,
+    "cloudflare-403": APIS | FEED_ADDRESS,
+    "server-error": APIS | NSE | FEED_ADDRESS,
+    "maintenance": APIS | NSE | FEED_ADDRESS,
+    "token-expired": WITH_TOKEN | FEED_ADDRESS,
     "login-denied": frozenset({"login-dialog"}),
     "plan-needed": frozenset({"expired-candles"}),
     "unknown-key": QUOTES | CANDLES | CHAIN | {"option-contract"},
@@ -91,11 +98,32 @@ KINDS: Mapping[str, frozenset[str]] = {
     "empty-master": MASTER,
     "truncated-master": MASTER,
     "empty-holidays": HOLIDAYS,
+    "feed-used-code": FEED_ADDRESS,
+    "feed-nowhere": FEED_ADDRESS,
+    "feed-close": FEED_SOCKET,
+    "feed-cut": FEED_SOCKET,
+    "feed-stall": FEED_SOCKET,
+    "feed-open-after-token": frozenset({"feed-token"}),
+    "feed-no-pong": FEED_PING,
+    "feed-unsub-ignored": frozenset({"feed-unsub"}),
+    "feed-mute": FEED_FRAMES,
+    "feed-half-mute": FEED_PACKETS,
+    "feed-snapshot-missing": FEED_SNAPSHOT,
+    "feed-zero-first": FEED_SNAPSHOT,
+    "feed-partial": FEED_LIVE,
+    "feed-unknown-values": FEED_FRAMES,
+    "feed-late-packets": FEED_LIVE,
+    "feed-duplicates": FEED_LIVE,
+    "feed-large-frame": FEED_LIVE,
+    "feed-cut-frame": FEED_LIVE,
+    "feed-junk": FEED_LIVE,
+    "feed-text-error": FEED_LIVE,
 }
 BAR_RANGE_KINDS = frozenset({"lost-minutes", "withheld-minutes", "corrected-candles"})
 OPTIONS: Mapping[str, frozenset[str]] = {
     "retry_after": frozenset({"rate-limited", "maintenance"}),
-    "seconds": frozenset({"slow-body"}),
+    "seconds": frozenset({"slow-body", "feed-stall"}),
+    "code": frozenset({"feed-close"}),
     "minutes": frozenset({"late-candles"}),
     "bars_from": BAR_RANGE_KINDS,
     "bars_until": BAR_RANGE_KINDS,
@@ -124,6 +152,7 @@ class Fault(BaseModel):
     until: FaultTime | None = None
     retry_after: int | None = Field(default=None, ge=0)
     seconds: float = Field(default=2.0, gt=0)
+    code: int = Field(default=1001, ge=1000, le=4999)
     minutes: int = Field(default=5, ge=1)
     bars_from: FaultTime | None = None
     bars_until: FaultTime | None = None

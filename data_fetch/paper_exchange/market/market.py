@@ -71,11 +71,7 @@ class PaperMarket:
         with volume 0, as at a provider whose new day has begun. On other days it is the last
         quote of the session before.
         """
-        rows, row, trades = self.rows_at(tradable, at)
-        if row < 0:
-            return LastTrade(rows.previous_close, 0, 0, rows.previous_close)
-        price, volume = rows.price(row, trades), rows.traded_by(row, trades)
-        return LastTrade(price, volume, rows.trade_size, rows.previous_close)
+        return last_trade_of(*self.rows_at(tradable, at))
 
     def chain_spot(self, underlying: Listing, at: Moment) -> float:
         """The price of the underlying in option chains of both providers.
@@ -97,10 +93,23 @@ class PaperMarket:
         """
         day = self.session_day(tradable, at)
         rows = self.rows(tradable, day)
-        if day == at.day:
-            return rows, *rows.hours.position(at.seconds)
-        return rows, len(rows.close) - 1, TRADES
+        return rows, *position_in(rows, day, at)
 
     def session_day(self, tradable: Tradable, at: Moment) -> date:
         """The date of *at* if it is a trading day, else the last one before it."""
         return at.day if self.trades_on(tradable, at.day) else self.days.before(at.day)
+
+
+def position_in(rows: Rows, day: date, at: Moment) -> tuple[int, int]:
+    """The last row of *day* with a trade at an instant, and that row's trade count."""
+    if day == at.day:
+        return rows.hours.position(at.seconds)
+    return len(rows.close) - 1, TRADES
+
+
+def last_trade_of(rows: Rows, row: int, trades: int) -> LastTrade:
+    """The quote after *trades* of the trades of *row*; row -1 is before the day's first."""
+    if row < 0:
+        return LastTrade(rows.previous_close, 0, 0, rows.previous_close)
+    price, volume = rows.price(row, trades), rows.traded_by(row, trades)
+    return LastTrade(price, volume, rows.trade_size, rows.previous_close)

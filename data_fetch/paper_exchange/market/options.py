@@ -27,12 +27,16 @@ MIN_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Greeks:
-    """Greeks at one instant or many: *iv* a fraction, *theta* per day, *vega* per point."""
+    """Greeks at one instant or many: *iv* a fraction, *theta* per day, *vega* per point.
+
+    *rho* is per point of the carry, which moves the forward; premiums are not discounted.
+    """
 
     delta: Floats
     gamma: Floats
     theta: Floats
     vega: Floats
+    rho: Floats
     iv: Floats
     pop: Floats
 
@@ -80,11 +84,13 @@ def greeks(
     iv = smile(underlying, strike, forwards, years)
     d1, d2 = _distances(forwards, strike, iv, years)
     density = np.exp(-(d1**2) / 2) / sqrt(2 * np.pi)
+    delta = side * _normal(side * d1)
     return Greeks(
-        delta=side * _normal(side * d1),
+        delta=delta,
         gamma=density / (forwards * iv * np.sqrt(years)),
         theta=-forwards * density * iv / (2 * np.sqrt(years)) / DAYS_A_YEAR,
         vega=forwards * density * np.sqrt(years) / 100,
+        rho=delta * forwards * years / 100,
         iv=iv,
         pop=_normal(side * d2),
     )

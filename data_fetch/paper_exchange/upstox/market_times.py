@@ -58,28 +58,33 @@ class MarketTimesApi:
             raise api_error("UDAPI1089")
         local = now.at.astimezone(IST)
         group = TRADING_GROUPS.get(exchange, OTHER_STOCK)
-        status, since = self._status(local, group)
+        status, since = self.group_status(local, group)
         document: dict[str, Any] = {
             "exchange": exchange,
             "status": status,
             "last_updated": epoch(local.date(), since) * 1000,
         }
         if exchange in WITH_AUCTION and self._days.has_auction(local.date(), F_AND_O_STOCK):
-            auction_status, at = next(
-                (
-                    (step, begins)
-                    for begins, step in reversed(AUCTION_STEPS)
-                    if begins <= local.time() < CLOSES
-                ),
-                (status, since),
-            )
+            auction_status, at = self.auction_status(local)
             document["cas_eligible_status"] = {
                 "status": auction_status,
                 "last_updated": epoch(local.date(), at) * 1000,
             }
         return document
 
-    def _status(self, local: datetime, group: TradingGroup) -> tuple[str, time]:
+    def auction_status(self, local: datetime) -> tuple[str, time]:
+        """The status of the stocks with a closing auction, and since when, on a day with one."""
+        return next(
+            (
+                (step, begins)
+                for begins, step in reversed(AUCTION_STEPS)
+                if begins <= local.time() < CLOSES
+            ),
+            self.group_status(local, OTHER_STOCK),
+        )
+
+    def group_status(self, local: datetime, group: TradingGroup) -> tuple[str, time]:
+        """The status of a trading group at an instant in India, and since when."""
         windows = self._days.windows(local.date(), group)
         now = local.time()
         if not windows:

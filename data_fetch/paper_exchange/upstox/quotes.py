@@ -82,7 +82,7 @@ class QuoteApi:
 def day_candle(rows: Rows, row: int, trades: int) -> dict[str, Any]:
     """The day so far, with the timestamp of midnight IST."""
     day = datetime.fromtimestamp(rows.hours.first, IST).date()
-    return _candle(rows, 0, row, trades, midnight_ms(day))
+    return candle_of(rows, 0, row, trades, midnight_ms(day))
 
 
 def current_candles(
@@ -95,16 +95,16 @@ def current_candles(
     """
     starts = rows.hours.starts
     first = rows.hours.current_row(at) // span * span
-    live = _candle(rows, first, row, trades, int(starts[first]) * 1000)
+    live = candle_of(rows, first, row, trades, int(starts[first]) * 1000)
     traded = np.flatnonzero(~rows.quiet[:first])
     if not len(traded):
         return live, None
     before = int(traded[-1]) // span * span
     last = min(before + span, first) - 1
-    return live, _candle(rows, before, last, TRADES, int(starts[before]) * 1000)
+    return live, candle_of(rows, before, last, TRADES, int(starts[before]) * 1000)
 
 
-def _candle(rows: Rows, first: int, row: int, trades: int, stamp: int) -> dict[str, Any]:
+def candle_of(rows: Rows, first: int, row: int, trades: int, stamp: int) -> dict[str, Any]:
     """A candle of the minutes *first* to *row*, the last one after *trades* of its trades."""
     if row < first:
         return _flat(rows, row, trades, stamp)

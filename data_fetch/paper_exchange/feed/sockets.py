@@ -1,0 +1,162 @@
+"""All connections of the feed, each followed by a thread that waits on the exchange's clock."""
+
+import asyncio
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Protocol
+
+from aiohttp import WSCloseCode, web
+
+from data_fetch.core.clock import IST
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, OTHER_STOCK
+from data_fetch.core.ports import Hold
+from data_fetch.paper_exchange.faults.faults import ActiveFaults
+from data_fetch.paper_exchange.feed.connection import PING_EVERY, Connection, FeedParts
+from data_fetch.paper_exchange.feed.recording import recording_of
+from data_fetch.paper_exchange.market.days import Moment, TradingDays, epoch
+from data_fetch.paper_exchange.market.market import PaperMarket
+from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, OverLimit, Plan
+from data_fetch.paper_exchange.upstox.feed_packets import FeedPackets
+from data_fetch.paper_exchange.upstox.tokens import Tokens
+
+TICK = timedelta(seconds=1)
+# A fast clock is followed in larger steps.
+SHORTEST_STEP = timedelta(milliseconds=50)
+# Seconds for the handshake of a close: a client that is mute must not delay the exchange's end.
+CLOSE_SECONDS = 1.0
+FORBIDDEN = 403
+
+
+class FeedClock(Protocol):
+    """The part of a clock that the feed requires."""
+
+    def now(self) -> datetime: ...
+
+    def wait(self, until: datetime, stop: Event) -> bool: ...
+
+    def elapsed_in(self, real: timedelta) -> timedelta: ...
+
+    def hold(self) -> Hold: ...
+
+
+class FeedSockets:
+    """The open connections; with a *folder* every connection's frames are recorded in it."""
+
+    def __init__(
+        self,
+        market: PaperMarket,
+        clock: FeedClock,
+        tokens: Tokens,
+        faults: ActiveFaults,
+        rules: FeedRules,
+        folder: Path | None,
+    ) -> None:
+        self._clock = clock
+        self._days = market.days
+        self._rules = rules
+        self._folder = folder
+        self._parts = FeedParts(
+            FeedPackets(market), rules, tokens, faults, lambda: Moment.of(clock.now())
+        )
+        self._numbers = count(1)
+        self._open: dict[int, Connection] = {}
+
+    async def serve(self, request: web.Request, authorization: str) -> web.StreamResponse:
+        """Upgrade *request* to a socket, and serve it until it ends."""
+        is_over = len(self._open) >= self._rules.connections
+        if is_over and self._rules.over_limit is OverLimit.REFUSE:
+            return web.Response(status=FORBIDDEN)
+        socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS)
+        await socket.prepare(request)
+        if is_over and self._rules.over_limit is OverLimit.CLOSE:
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION)
+            return socket
+        number = next(self._numbers)
+        connection = Connection(
+            self._parts,
+            socket,
+            lambda: abort(request),
+            authorization,
+            recording_of(self._folder, number),
+            muted=is_over,
+        )
+        self._open[number] = connection
+        follower = Thread(
+            target=self._follow,
+            args=(connection, asyncio.get_running_loop()),
+            name=f"paper-feed-{number}",
+            daemon=True,
+        )
+        follower.start()
+        try:
+            await connection.run()
+        finally:
+            del self._open[number]
+        return socket
+
+    async def tick(self) -> None:
+        """Send what is due at once: the clock was set, or there are other faults."""
+        for connection in list(self._open.values()):
+            await connection.tick()
+
+    def close(self) -> None:
+        """Begin to close every connection."""
+        for connection in list(self._open.values()):
+            connection.close()
+
+    def set_rules(self, document: dict[str, Any]) -> None:
+        """Change the limits. Raises ValueError for another plan or choice than there is."""
+        plan = Plan(document.get("plan", self._rules.plan))
+        self._rules.over_limit = OverLimit(document.get("over_limit", self._rules.over_limit))
+        self._rules.plan = plan
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "plan": self._rules.plan,
+            "over_limit": self._rules.over_limit,
+            "connections": [
+                {"number": number, **connection.to_json()}
+                for number, connection in self._open.items()
+            ],
+        }
+
+    def _follow(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for the next instant at which something may be due, again and again."""
+        hold = self._clock.hold()
+        try:
+            while not self._clock.wait(self._next_tick(self._clock.now()), connection.ended):
+                # The loop may end meanwhile.
+                with suppress(CancelledError, RuntimeError):
+                    asyncio.run_coroutine_threadsafe(connection.tick(), loop).result()
+        finally:
+            hold.release()
+
+    def _next_tick(self, now: datetime) -> datetime:
+        """The next whole second during trading, else the next ping.
+
+        Statuses of the market and dates change at instants of pings.
+        """
+        step = TICK if is_trading(self._days, Moment.of(now)) else PING_EVERY
+        seconds = int(max(step, self._clock.elapsed_in(SHORTEST_STEP)).total_seconds())
+        return datetime.fromtimestamp((int(now.timestamp()) // seconds + 1) * seconds, IST)
+
+
+def is_trading(days: TradingDays, now: Moment) -> bool:
+    """Whether any instrument may be traded in this second, or is in its closing auction."""
+    hours = [
+        window
+        for group in (OTHER_STOCK, FUTURES_AND_OPTIONS)
+        for window in days.windows(now.day, group)
+    ]
+    return any(epoch(now.day, start) <= now.seconds < epoch(now.day, end) for start, end in hours)
+
+
+def abort(request: web.Request) -> None:
+    """Drop the connection of *request* at once."""
+    transport = request.transport
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
