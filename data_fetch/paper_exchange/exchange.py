@@ -17,7 +17,7 @@ from aiohttp import web
 from data_fetch.core.errors import SetupError
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.paper_exchange.faults.faults import Fault
-from data_fetch.paper_exchange.feed.sockets import FeedClock, FeedSockets
+from data_fetch.paper_exchange.feed.sockets import ExchangeClock, FeedSockets
 from data_fetch.paper_exchange.market.listings import DEFAULT_SYMBOLS
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.routes import Routes
@@ -47,7 +47,7 @@ class PaperExchange:
 
     def __init__(
         self,
-        clock: FeedClock,
+        clock: ExchangeClock,
         *,
         calendar: MarketCalendar | None = None,
         seed: int = 1,

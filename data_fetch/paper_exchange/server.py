@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -16,7 +16,7 @@ from data_fetch.core.errors import SetupError
 from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.faults.effects import change_body, replacement
 from data_fetch.paper_exchange.faults.faults import ActiveFaults, Fault, read_faults
-from data_fetch.paper_exchange.feed.sockets import FeedSockets, abort
+from data_fetch.paper_exchange.feed.sockets import ExchangeClock, FeedSockets, abort
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.market.market import PaperMarket
 from data_fetch.paper_exchange.nse.sessions import NseSessions
@@ -33,12 +33,6 @@ from data_fetch.paper_exchange.wire import JSON, ApiError, Response, api_error
 LONGEST_PAUSE_SECONDS = 600.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class TimeSource(Protocol):
-    """The part of a clock that the exchange requires."""
-
-    def now(self) -> datetime: ...
 
 
 @dataclass
@@ -63,7 +57,7 @@ class PaperServer:
         routes: Routes,
         state: ServerState,
         feed: FeedSockets,
-        clock: TimeSource,
+        clock: ExchangeClock,
     ) -> None:
         self._market = market
         self._routes = routes

@@ -36,7 +36,7 @@ def chain_of(market: PaperMarket, symbol: str, expiry: date, now: Moment) -> dic
     """Fair values of a chain's legs, and the smile used; None for an unknown chain.
 
     They are of the current time, or of the last close outside trading hours, as bids and
-    offers are. Volatility is a fraction, theta per day, vega per point.
+    offers are. Volatility is a fraction, theta per day, vega and rho per point.
     """
     underlying = market.underlyings.get(symbol)
     if underlying is None:
@@ -53,6 +53,7 @@ def chain_of(market: PaperMarket, symbol: str, expiry: date, now: Moment) -> dic
         "gamma": greeks.gamma,
         "theta": greeks.theta,
         "vega": greeks.vega,
+        "rho": greeks.rho,
     }
     numbers = zip(*(column.tolist() for column in columns.values()), strict=True)
     return {

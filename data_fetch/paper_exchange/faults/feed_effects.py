@@ -47,11 +47,10 @@ def _zero(fault: Fault, frame: FeedFrame) -> None:
 def _partial(fault: Fault, frame: FeedFrame) -> None:
     """Only the order book, where nothing was traded since the last packet."""
     for key in frame.untraded:
-        feed = frame.message.feeds[key]
-        if fault.includes(key) and feed.HasField("fullFeed"):
-            full = feed.fullFeed.marketFF
+        full = frame.message.feeds[key].fullFeed
+        if fault.includes(key) and full.HasField("marketFF"):
             for name in ("ltpc", "marketOHLC", "atp", "vtt", "oi"):
-                full.ClearField(name)
+                full.marketFF.ClearField(name)
 
 
 def _unknown(_: Fault, frame: FeedFrame) -> None:

@@ -1,12 +1,11 @@
-"""One connection of the feed: subscriptions, frames, pings, and the faults of its socket.
+"""One connection of the feed: commands, frames, pings, and the faults of its socket.
 
 At each tick it sends what has changed since its last frame, so at any instant its last packet of
 a key says what the REST side says.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,26 +14,22 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from data_fetch.paper_exchange.faults.faults import ActiveFaults
-from data_fetch.paper_exchange.faults.feed_effects import (
-    FeedFrame,
-    Sent,
-    frames_of,
-    last_trade,
-    text_error,
-)
+from data_fetch.paper_exchange.faults.faults import ActiveFaults, Fault
+from data_fetch.paper_exchange.faults.feed_effects import FeedFrame, Sent, frames_of, text_error
 from data_fetch.paper_exchange.feed.commands import BadCommand, Command, parse_command
 from data_fetch.paper_exchange.feed.recording import Recording
+from data_fetch.paper_exchange.feed.subscriptions import Subscriptions
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.upstox.feed_codes import SOCKET_PATH
 from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, OverLimit
-from data_fetch.paper_exchange.upstox.feed_packets import FeedInstant, FeedPackets, Mode
+from data_fetch.paper_exchange.upstox.feed_packets import FeedInstant, FeedPackets
 from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.paper_exchange.wire import ApiError
 
 FRAME_KEYS = 500
 PING_EVERY = timedelta(seconds=30)
-EARLIEST = 0.0
+# Real seconds that a virtual clock waits for a client to read.
+READING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +41,6 @@ class FeedParts:
     tokens: Tokens
     faults: ActiveFaults
     now: Callable[[], Moment]
-
-
-@dataclass(frozen=True, slots=True)
-class _Latest:
-    """The last packet of a key and the trade in it, as bytes."""
-
-    packet: bytes
-    trade: bytes
 
 
 class Connection:
@@ -76,22 +63,22 @@ class Connection:
         self._authorization = authorization
         self._recording = recording
         self._muted = muted
-        self._modes: dict[str, Mode] = {}
-        self._latest: dict[str, _Latest] = {}
-        self._info = b""
-        self._since = EARLIEST
+        self._subscriptions = Subscriptions()
+        self._status = b""
         self._frames = 0
         self._pinged: Moment | None = None
         self._stalled_until: float | None = None
         self._held_back: list[Sent] = []
         self._code: int = WSCloseCode.GOING_AWAY
         self._reading: asyncio.Task[None] | None = None
-        # Frames of a tick and of a subscription are made on other threads, one at a time.
+        # Frames of a tick and of a command are made on other threads, one at a time.
         self._sending = asyncio.Lock()
+        self._read_up = asyncio.Event()
+        self._read_up.set()
 
     def to_json(self) -> dict[str, Any]:
-        modes = Counter(mode.value for mode in self._modes.values())
-        return {"keys": dict(modes), "frames": self._frames, "muted": self._muted}
+        keys = self._subscriptions.by_mode()
+        return {"keys": keys, "frames": self._frames, "muted": self._muted}
 
     async def run(self) -> None:
         """Serve the client until its connection ends."""
@@ -121,15 +108,30 @@ class Connection:
         """Send what is due at this instant of the exchange's clock."""
         async with self._sending:
             now = self._parts.now()
-            if now.seconds < self._since:
-                # The clock was set back, so anything may have changed.
-                self._since = EARLIEST
             await self._apply_socket_faults(now)
-            await self._check_token(now)
+            self._check_token(now)
             if not self.ended.is_set():
                 await self._send_changes(self._parts.packets.at(now))
                 await self._ping(now)
-            self._since = now.seconds
+
+    async def tick_and_be_read(self) -> None:
+        """The same; returns when the client has read the frames, as the pong of a ping proves.
+
+        A client that does not answer is waited for once, until it answers again.
+        """
+        sent, is_reading = self._frames, self._read_up.is_set()
+        await self.tick()
+        if self._frames == sent or self.ended.is_set():
+            return
+        self._read_up.clear()
+        await self._attempt(self._socket.ping(self._mark()))
+        if is_reading:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._read_up.wait(), READING_SECONDS)
+
+    def _mark(self) -> bytes:
+        """What a ping after the last frame carries, and its pong."""
+        return str(self._frames).encode()
 
     async def _read(self) -> None:
         async for message in self._socket:
@@ -140,6 +142,9 @@ class Connection:
             case WSMsgType.PING:
                 if not self._faults("feed-ping", self._parts.now()):
                     await self._attempt(self._socket.pong(message.data))
+            case WSMsgType.PONG:
+                if bytes(message.data) == self._mark():
+                    self._read_up.set()
             case WSMsgType.BINARY | WSMsgType.TEXT:
                 async with self._sending:
                     await self._obey(message.data)
@@ -154,29 +159,22 @@ class Connection:
         if self._muted:
             return
         if command.method == "unsub":
-            self._unsubscribe(command.keys, now)
+            if not self._faults("feed-unsub", now, command.keys):
+                self._subscriptions.remove(command.keys)
             return
         keys = await self._admitted(command, now)
-        self._modes |= dict.fromkeys(keys, command.mode)
+        self._subscriptions.add(keys, command.mode)
         await self._send_snapshot(self._parts.packets.at(now), keys)
-
-    def _unsubscribe(self, keys: Collection[str], now: Moment) -> None:
-        if self._faults("feed-unsub", now, keys):
-            return
-        for key in keys:
-            self._modes.pop(key, None)
-            self._latest.pop(key, None)
 
     async def _admitted(self, command: Command, now: Moment) -> tuple[str, ...]:
         """The keys of a subscription that are within the limits."""
-        keys = tuple(dict.fromkeys(command.keys))
+        keys, mode, rules = tuple(dict.fromkeys(command.keys)), command.mode, self._parts.rules
         if command.method == "change_mode":
-            keys = tuple(key for key in keys if key in self._modes)
-        wanted = self._modes | dict.fromkeys(keys, command.mode)
-        exceeded = self._parts.rules.exceeded(wanted.values())
+            keys = tuple(key for key in keys if key in self._subscriptions.keys)
+        exceeded = self._subscriptions.exceeded(keys, mode, rules)
         if exceeded is None:
             return keys
-        match self._parts.rules.over_limit:
+        match rules.over_limit:
             case OverLimit.REFUSE:
                 reason = f"Maximum number of instrument keys in mode {exceeded} exceeded"
                 await self._send([text_error(command.method, reason)], now)
@@ -185,13 +183,7 @@ class Connection:
                 self.close(WSCloseCode.POLICY_VIOLATION)
                 return ()
             case OverLimit.IGNORE:
-                return self._fitting(keys, command.mode)
-
-    def _fitting(self, keys: tuple[str, ...], mode: Mode) -> tuple[str, ...]:
-        others = {key: other for key, other in self._modes.items() if key not in keys}
-        room = self._parts.rules.room(mode, others.values())
-        taken = sum(other is mode for other in others.values())
-        return keys[: max(0, room - taken)]
+                return self._subscriptions.fitting(keys, mode, rules)
 
     async def _apply_socket_faults(self, now: Moment) -> None:
         if self._stalled_until is not None:
@@ -200,7 +192,7 @@ class Connection:
             self._stalled_until, held_back = None, self._held_back
             self._held_back = []
             await self._send(held_back, now)
-        for fault in self._faults("feed-socket", now, self._modes):
+        for fault in self._faults("feed-socket", now, self._subscriptions.keys):
             match fault.kind:
                 case "feed-close":
                     self.close(fault.code)
@@ -210,7 +202,7 @@ class Connection:
                 case "feed-stall":
                     self._stalled_until = now.seconds + fault.seconds
 
-    async def _check_token(self, now: Moment) -> None:
+    def _check_token(self, now: Moment) -> None:
         """End with the token, unless a fault leaves the socket open without frames."""
         if self._muted:
             return
@@ -228,55 +220,25 @@ class Connection:
         info = instant.info()
         # The time of the frame is no change.
         status = info.marketInfo.SerializeToString(deterministic=True)
-        if status != self._info:
-            self._info = status
+        if status != self._status:
+            self._status = status
             await self._send_frame("feed-info", info, instant.now)
-        if self._modes:
-            packets, untraded = await asyncio.to_thread(self._changed, instant)
-            for part in _parts_of(packets):
-                await self._send_frame("feed-live", instant.live(part), instant.now, untraded)
+        changes = await asyncio.to_thread(self._subscriptions.changes, instant)
+        for part in _in_parts(changes.packets):
+            await self._send_frame(
+                "feed-live", instant.live(part), instant.now, changes.untraded & part.keys()
+            )
 
     async def _send_snapshot(self, instant: FeedInstant, keys: Iterable[str]) -> None:
-        packets = await asyncio.to_thread(self._packets, instant, keys)
-        for part in _parts_of(packets):
+        packets = await asyncio.to_thread(self._subscriptions.packets, instant, keys)
+        for part in _in_parts(packets):
             await self._send_frame("feed-snapshot", instant.snapshot(part), instant.now)
-
-    def _changed(self, instant: FeedInstant) -> tuple[dict[str, Any], set[str]]:
-        """The packets that differ from the last ones, and the keys in them without a new trade."""
-        before = dict(self._latest)
-        due = [
-            key
-            for key, mode in self._modes.items()
-            if instant.may_have_changed(key, mode, self._since)
-        ]
-        changed = {
-            key: packet
-            for key, packet in self._packets(instant, due).items()
-            if key not in before or self._latest[key].packet != before[key].packet
-        }
-        untraded = {
-            key for key in changed if key in before and self._latest[key].trade == before[key].trade
-        }
-        return changed, untraded
-
-    def _packets(self, instant: FeedInstant, keys: Iterable[str]) -> dict[str, Any]:
-        """The packets of those keys that are listed, which are now the latest."""
-        packets: dict[str, Any] = {}
-        for key in keys:
-            packet = instant.packet(key, self._modes[key])
-            if packet is not None:
-                packets[key] = packet
-                self._latest[key] = _Latest(
-                    packet.SerializeToString(), last_trade(packet).SerializeToString()
-                )
-        return packets
 
     async def _send_frame(
         self, api: str, message: Any, now: Moment, untraded: Collection[str] = ()
     ) -> None:
-        keys = list(message.feeds)
-        frame = FeedFrame(message, [key for key in keys if key in untraded])
-        await self._send(frames_of(self._faults(api, now, keys), frame), now)
+        faults = self._faults(api, now, message.feeds)
+        await self._send(frames_of(faults, FeedFrame(message, untraded)), now)
 
     async def _send(self, frames: Iterable[Sent], now: Moment) -> None:
         if self._stalled_until is not None:
@@ -295,18 +257,18 @@ class Connection:
             self._pinged = now
             await self._attempt(self._socket.ping())
 
-    async def _attempt(self, sending: Any) -> None:
+    async def _attempt(self, sending: Awaitable[None]) -> None:
         """Send, or note that the client is gone."""
         try:
             await sending
         except ConnectionError:
             self.ended.set()
 
-    def _faults(self, api: str, now: Moment, keys: Iterable[str] = ()) -> tuple[Any, ...]:
+    def _faults(self, api: str, now: Moment, keys: Iterable[str] = ()) -> tuple[Fault, ...]:
         return self._parts.faults.take_due(api, SOCKET_PATH, tuple(keys), now.at)
 
 
-def _parts_of(packets: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _in_parts(packets: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The packets in frames of at most `FRAME_KEYS`."""
     items = list(packets.items())
     for first in range(0, len(items), FRAME_KEYS):

@@ -1,6 +1,7 @@
 """All connections of the feed, each followed by a thread that waits on the exchange's clock."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, web
 
-from data_fetch.core.clock import IST
+from data_fetch.core.clock import FREE_HOLD, IST
 from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, OTHER_STOCK
 from data_fetch.core.ports import Hold
 from data_fetch.paper_exchange.faults.faults import ActiveFaults
@@ -28,11 +29,17 @@ TICK = timedelta(seconds=1)
 SHORTEST_STEP = timedelta(milliseconds=50)
 # Seconds for the handshake of a close: a client that is mute must not delay the exchange's end.
 CLOSE_SECONDS = 1.0
+# A client that does not read is waited for after so many bytes, and not longer than so many
+# seconds by a request that sets the clock.
+MOST_UNREAD_BYTES = 64 * 1024 * 1024
+SLOW_READER_SECONDS = 2.0
+# How often a thread that waits for the loop looks whether the loop has ended.
+GLANCE_SECONDS = 0.5
 FORBIDDEN = 403
 
 
-class FeedClock(Protocol):
-    """The part of a clock that the feed requires."""
+class ExchangeClock(Protocol):
+    """The part of a clock that the exchange requires."""
 
     def now(self) -> datetime: ...
 
@@ -49,7 +56,7 @@ class FeedSockets:
     def __init__(
         self,
         market: PaperMarket,
-        clock: FeedClock,
+        clock: ExchangeClock,
         tokens: Tokens,
         faults: ActiveFaults,
         rules: FeedRules,
@@ -70,7 +77,9 @@ class FeedSockets:
         is_over = len(self._open) >= self._rules.connections
         if is_over and self._rules.over_limit is OverLimit.REFUSE:
             return web.Response(status=FORBIDDEN)
-        socket = web.WebSocketResponse(autoping=False, timeout=CLOSE_SECONDS)
+        socket = web.WebSocketResponse(
+            autoping=False, timeout=CLOSE_SECONDS, writer_limit=MOST_UNREAD_BYTES
+        )
         await socket.prepare(request)
         if is_over and self._rules.over_limit is OverLimit.CLOSE:
             await socket.close(code=WSCloseCode.POLICY_VIOLATION)
@@ -99,9 +108,13 @@ class FeedSockets:
         return socket
 
     async def tick(self) -> None:
-        """Send what is due at once: the clock was set, or there are other faults."""
-        for connection in list(self._open.values()):
-            await connection.tick()
+        """Send what is due at once: the clock was set, or there are other faults.
+
+        A client that does not read is not waited for.
+        """
+        ticks = [asyncio.create_task(each.tick()) for each in self._open.values()]
+        if ticks:
+            await asyncio.wait(ticks, timeout=SLOW_READER_SECONDS)
 
     def close(self) -> None:
         """Begin to close every connection."""
@@ -119,21 +132,21 @@ class FeedSockets:
             "plan": self._rules.plan,
             "over_limit": self._rules.over_limit,
             "connections": [
-                {"number": number, **connection.to_json()}
-                for number, connection in self._open.items()
+                {"number": number, **each.to_json()} for number, each in self._open.items()
             ],
         }
 
     def _follow(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for the next instant at which something may be due, again and again."""
         hold = self._clock.hold()
+        # Time that can be held does not pass while frames are on their way.
+        tick = connection.tick if hold is FREE_HOLD else connection.tick_and_be_read
         try:
             while not self._clock.wait(self._next_tick(self._clock.now()), connection.ended):
-                # The loop may end meanwhile.
-                with suppress(CancelledError, RuntimeError):
-                    asyncio.run_coroutine_threadsafe(connection.tick(), loop).result()
+                _run_on(loop, tick)
         finally:
             hold.release()
+            connection.ended.set()
 
     def _next_tick(self, now: datetime) -> datetime:
         """The next whole second during trading, else the next ping.
@@ -153,6 +166,18 @@ def is_trading(days: TradingDays, now: Moment) -> bool:
         for window in days.windows(now.day, group)
     ]
     return any(epoch(now.day, start) <= now.seconds < epoch(now.day, end) for start, end in hours)
+
+
+def _run_on(loop: asyncio.AbstractEventLoop, tick: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run *tick* on the loop, and wait for its end or for that of the loop."""
+    if loop.is_closed():
+        return
+    running = asyncio.run_coroutine_threadsafe(tick(), loop)
+    while not loop.is_closed():
+        with suppress(CancelledError, TimeoutError):
+            running.result(GLANCE_SECONDS)
+        if running.done():
+            return
 
 
 def abort(request: web.Request) -> None:

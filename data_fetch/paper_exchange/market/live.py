@@ -3,7 +3,7 @@ day's average price, the minutes with trades, the closing auction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
@@ -163,29 +163,40 @@ def trade_second(trades: int) -> int:
     return FIRST_TRADE + (min(trades, TRADES) - 1) * BETWEEN_TRADES
 
 
+@dataclass(frozen=True)
+class _OfDate:
+    """What was found on one date, by instrument key."""
+
+    date: date
+    sessions: dict[str, LiveDay] = field(default_factory=dict)
+    traded_before: dict[str, int] = field(default_factory=dict)
+
+
 class LiveDays:
-    """The latest sessions of the instruments that are asked for, one of each."""
+    """The latest sessions of the instruments that are asked for; those of one date are kept."""
 
     def __init__(self, market: PaperMarket) -> None:
         self._market = market
-        self._days: dict[str, LiveDay] = {}
-        self._traded_before: dict[str, tuple[date, int]] = {}
+        self._kept = _OfDate(date.min)
 
     def at(self, tradable: Tradable, now: Moment) -> LiveDay:
         """The session of the day of *now*, else the last one before it."""
-        day = self._market.session_day(tradable, now)
-        known = self._days.get(tradable.key)
-        if known is None or known.day != day:
-            known = self._days[tradable.key] = self._session(tradable, day)
-        return known
+        sessions = self._of(now.day).sessions
+        found = sessions.get(tradable.key)
+        if found is None:
+            day = self._market.session_day(tradable, now)
+            found = sessions[tradable.key] = self._session(tradable, day)
+        return found
 
-    def traded_before(self, tradable: Tradable, day: date) -> int:
-        """The epoch second of the last trade in the session before *day*."""
-        known = self._traded_before.get(tradable.key)
-        if known is None or known[0] != day:
-            before = self._session(tradable, self._market.days.before(day))
-            known = self._traded_before[tradable.key] = (day, before.last_traded_at)
-        return known[1]
+    def traded_before(self, tradable: Tradable, now: Moment) -> int:
+        """The epoch second of the last trade in the session before that of *now*."""
+        traded_before = self._of(now.day).traded_before
+        found = traded_before.get(tradable.key)
+        if found is None:
+            day = self._market.days.before(self._market.session_day(tradable, now))
+            found = self._session(tradable, day).last_traded_at
+            traded_before[tradable.key] = found
+        return found
 
     def open_interest(self, live: LiveDay, row: int) -> int:
         """Open interest in units after *row*; 0 for stocks and indices."""
@@ -195,6 +206,13 @@ class LiveDays:
             return int(live.rows.oi[row].item())
         before = self._market.days.before(live.day)
         return self._market.contract_prices.open_interest(live.tradable, before)
+
+    def _of(self, day: date) -> _OfDate:
+        # Two connections may be on both sides of midnight for a moment.
+        kept = self._kept
+        if kept.date != day:
+            kept = self._kept = _OfDate(day)
+        return kept
 
     def _session(self, tradable: Tradable, day: date) -> LiveDay:
         tick = (

@@ -203,7 +203,7 @@ class FeedInstant:
             return live.computed_at(self.now)
         traded_at = live.traded_at(row, trades)
         if traded_at is None:
-            return self._parts.days.traded_before(live.tradable, live.day)
+            return self._parts.days.traded_before(live.tradable, self.now)
         return traded_at
 
     def _first_level(self, state: _State) -> Any:

@@ -3,10 +3,11 @@
 import hashlib
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Queue
+from threading import Thread
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from feed_client import (
     FEED,
     PATIENCE_SECONDS,
     Closed,
+    FeedClient,
     Frame,
     connected,
     packets,
@@ -26,8 +28,9 @@ from feed_client import (
     trade_in,
 )
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as proto
+from websocket import ABNF
 
-from data_fetch.core.clock import VirtualClock
+from data_fetch.core.clock import IST, VirtualClock
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, Plan
 
@@ -411,19 +414,42 @@ class TestTheClock:
             feed.drain()
         assert feed.pings == 3
 
-    def test_a_virtual_clock_stops_at_every_tick(self) -> None:
+    def test_a_virtual_clock_stops_at_every_tick_until_it_was_read(self) -> None:
         clock = VirtualClock(ist("2026-09-16 11:23:31"))
-        hold = clock.hold()
-        with PaperExchange(clock, symbols=SYMBOLS) as exchange:
-            client = ExchangeClient(exchange, clock)
-            with connected(client) as feed:
-                feed.subscribe([NIFTY])
-                clock.sleep(timedelta(seconds=20))
-                ticks = [at for frame in parsed(feed.drain()) for at in [frame.currentTs]]
+        hold, read = clock.hold(), []
+
+        def reading(feed: FeedClient) -> None:
+            with suppress(Closed):
+                while True:
+                    code, frame = feed.receive()
+                    if code == ABNF.OPCODE_BINARY:
+                        read.append((proto.FeedResponse.FromString(frame).currentTs, clock.now()))
+
+        with (
+            PaperExchange(clock, symbols=SYMBOLS) as exchange,
+            connected(ExchangeClient(exchange, clock)) as feed,
+        ):
+            feed.subscribe([NIFTY])
+            reader = Thread(target=reading, args=(feed,), daemon=True)
+            reader.start()
+            clock.sleep(timedelta(minutes=5))
+            exchange.stop()
+            reader.join()
         hold.release()
 
-        first = round(ist("2026-09-16 11:23:32").timestamp() * 1000)
-        assert ticks[:19] == [first + 1000 * number for number in range(19)]
+        ticks = [datetime.fromtimestamp(ms / 1000, IST) for ms, _ in read]
+        first = ist("2026-09-16 11:23:32")
+        assert ticks[:299] == [first + timedelta(seconds=number) for number in range(299)]
+        assert [at for _, at in read] == ticks
+
+    def test_a_client_that_does_not_read_delays_no_other(self, client: ExchangeClient) -> None:
+        with connected(client) as mute, connected(client) as feed:
+            mute.send("sub", [NIFTY], "full")
+            feed.subscribe([NIFTY], "full")
+            client.inject(kind="feed-large-frame")
+            for second in range(32, 40):
+                client.advance(f"2026-09-16 11:23:{second}")
+                assert set(packets(feed.drain())) == {NIFTY}
 
 
 class TestTheClosingAuction:
