@@ -4,9 +4,10 @@ import hashlib
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from queue import Queue
+from random import Random
 from threading import Thread
 from typing import Any
 
@@ -27,11 +28,14 @@ from feed_client import (
     socket_url,
     trade_in,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as proto
 from websocket import ABNF
 
 from data_fetch.core.clock import IST, VirtualClock
 from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, Plan
 
 NIFTY = "NSE_INDEX|Nifty 50"
@@ -204,109 +208,161 @@ class TestCommands:
         assert orjson.loads(answer) == {"status": "failed", "method": method, "error": error}
 
 
+INSTANTS = (
+    pytest.param("2026-09-16 08:10:00", EXPIRY, id="before the pre-open"),
+    pytest.param("2026-09-16 09:05:00", EXPIRY, id="pre-open"),
+    pytest.param("2026-09-16 09:15:00", EXPIRY, id="open"),
+    pytest.param("2026-09-16 09:15:05", EXPIRY, id="first trade"),
+    pytest.param("2026-09-16 09:16:02", EXPIRY, id="second minute without a trade yet"),
+    pytest.param("2026-09-16 11:23:31", EXPIRY, id="in the day"),
+    pytest.param("2026-09-16 15:14:59", EXPIRY, id="end of continuous trading"),
+    pytest.param("2026-09-16 15:17:00", EXPIRY, id="auction without orders"),
+    pytest.param("2026-09-16 15:24:31", EXPIRY, id="auction"),
+    pytest.param("2026-09-16 15:28:20", EXPIRY, id="print"),
+    pytest.param("2026-09-16 15:30:00", EXPIRY, id="close of the cash market"),
+    pytest.param("2026-09-16 15:39:50", EXPIRY, id="last trade of derivatives"),
+    pytest.param("2026-09-16 15:40:00", EXPIRY, id="close of derivatives"),
+    pytest.param("2026-09-16 20:00:00", EXPIRY, id="evening"),
+    pytest.param("2026-09-17 00:00:00", EXPIRY, id="midnight"),
+    pytest.param("2026-09-19 11:00:00", EXPIRY, id="Saturday"),
+    pytest.param("2026-07-31 15:29:51", "2026-08-04", id="last day without auction"),
+    pytest.param("2026-10-02 11:00:00", "2026-10-06", id="holiday"),
+    pytest.param("2025-10-21 13:50:20", "2025-10-28", id="Muhurat"),
+    pytest.param("2025-10-21 12:00:00", "2025-10-28", id="before Muhurat"),
+    pytest.param("2025-10-21 15:00:00", "2025-10-28", id="after Muhurat"),
+)
+# Seconds by which a clock is set on, or back.
+STEPS = (1, 4, 15, 60, 400, 3_600, 20_000, 86_400, 200_000, -1, -900, -86_400)
+
+
+@pytest.fixture(scope="class")
+def law() -> Iterator[ExchangeClient]:
+    """An exchange for many examples, with quiet minutes in all of its stocks."""
+    clock = ManualClock("2026-09-16 11:23:31")
+    with PaperExchange(clock, symbols=SYMBOLS, illiquid=1.0) as exchange:
+        yield ExchangeClient(exchange, clock)
+
+
 class TestEqualToRest:
     """The last packet of a key is what the REST side answers at the same instant."""
 
-    INSTANTS = (
-        pytest.param("2026-09-16 08:10:00", EXPIRY, id="before the pre-open"),
-        pytest.param("2026-09-16 09:05:00", EXPIRY, id="pre-open"),
-        pytest.param("2026-09-16 09:15:00", EXPIRY, id="open"),
-        pytest.param("2026-09-16 09:15:05", EXPIRY, id="first trade"),
-        pytest.param("2026-09-16 09:16:02", EXPIRY, id="second minute without a trade yet"),
-        pytest.param("2026-09-16 11:23:31", EXPIRY, id="in the day"),
-        pytest.param("2026-09-16 15:14:59", EXPIRY, id="end of continuous trading"),
-        pytest.param("2026-09-16 15:17:00", EXPIRY, id="auction without orders"),
-        pytest.param("2026-09-16 15:24:31", EXPIRY, id="auction"),
-        pytest.param("2026-09-16 15:28:20", EXPIRY, id="print"),
-        pytest.param("2026-09-16 15:30:00", EXPIRY, id="close of the cash market"),
-        pytest.param("2026-09-16 15:39:50", EXPIRY, id="last trade of derivatives"),
-        pytest.param("2026-09-16 15:40:00", EXPIRY, id="close of derivatives"),
-        pytest.param("2026-09-16 20:00:00", EXPIRY, id="evening"),
-        pytest.param("2026-09-17 00:00:00", EXPIRY, id="midnight"),
-        pytest.param("2026-09-19 11:00:00", EXPIRY, id="Saturday"),
-        pytest.param("2026-07-31 15:29:51", "2026-08-04", id="last day without auction"),
-        pytest.param("2026-10-02 11:00:00", "2026-10-06", id="holiday"),
-        pytest.param("2025-10-21 13:50:20", "2025-10-28", id="Muhurat"),
-        pytest.param("2025-10-21 12:00:00", "2025-10-28", id="before Muhurat"),
-        pytest.param("2025-10-21 15:00:00", "2025-10-28", id="after Muhurat"),
-    )
-
-    def keys(self, client: ExchangeClient, expiry: str) -> list[str]:
-        rows = client.chain("NIFTY", expiry)
-        # Those far from the money are rarely traded.
-        legs = [rows[at]["call_options"]["instrument_key"] for at in (0, -1)]
-        middle = rows[len(rows) // 2]["put_options"]["instrument_key"]
-        stocks = [client.key(symbol) for symbol in ("RELIANCE", "IDEA", "PAPERMILL")]
-        future = client.future("RELIANCE")
-        return [NIFTY, "NSE_INDEX|India VIX", *stocks, middle, *legs, future]
-
     @pytest.mark.parametrize(("at", "expiry"), INSTANTS)
-    def test_in_the_snapshot(self, client: ExchangeClient, at: str, expiry: str) -> None:
-        client.advance(at)
-        keys = self.keys(client, expiry)
-        with connected(client) as feed:
+    def test_in_the_snapshot(self, law: ExchangeClient, at: str, expiry: str) -> None:
+        law.advance(at)
+        keys = chosen_keys(law, expiry)
+        with connected(law) as feed:
             snapshot = packets(feed.subscribe(keys, "full"))
 
-        self.assert_equal(client, snapshot, keys, expiry)
+        assert_equal(law, snapshot, keys)
+        assert_legs_equal(law, snapshot, expiry)
 
     @pytest.mark.parametrize(("at", "expiry"), INSTANTS)
     def test_when_followed_from_the_minute_before(
-        self, client: ExchangeClient, at: str, expiry: str
+        self, law: ExchangeClient, at: str, expiry: str
     ) -> None:
-        client.advance(str(datetime.fromisoformat(at) - timedelta(seconds=61)))
-        keys = self.keys(client, expiry)
-        with connected(client) as feed:
+        law.advance(str(datetime.fromisoformat(at) - timedelta(seconds=61)))
+        keys = chosen_keys(law, expiry)
+        with connected(law) as feed:
             seen = packets(feed.subscribe(keys, "full"))
             for seconds in (46, 31, 16, 5, 4, 3, 2, 1, 0):
-                client.advance(str(datetime.fromisoformat(at) - timedelta(seconds=seconds)))
+                law.advance(str(datetime.fromisoformat(at) - timedelta(seconds=seconds)))
+                latest = packets(feed.drain())
+                seen |= latest
+
+        assert_equal(law, seen, keys)
+        # Greeks and books change all the time: they are those of the packet's instant.
+        assert_legs_equal(law, latest, expiry)
+
+    @settings(max_examples=60)
+    @given(
+        day=st.dates(date(2025, 8, 1), date(2026, 11, 20)),
+        second=st.integers(8 * 3600, 17 * 3600),
+        steps=st.lists(st.sampled_from(STEPS), max_size=6),
+        seed=st.integers(0, 2**32),
+    )
+    def test_however_the_clock_is_set(
+        self, law: ExchangeClient, day: date, second: int, steps: list[int], seed: int
+    ) -> None:
+        at = datetime.fromisoformat(f"{day}") + timedelta(seconds=second)
+        law.advance(str(at))
+        keys = Random(seed).sample(listed_keys(law), 12)
+        with connected(law) as feed:
+            seen = packets(feed.subscribe(keys, "full"))
+            for step in steps:
+                at += timedelta(seconds=step)
+                law.advance(str(at))
                 seen |= packets(feed.drain())
 
-        self.assert_equal(client, seen, keys, expiry)
+        assert_equal(law, seen, [key for key in keys if key in listed_keys(law)])
 
-    def assert_equal(
-        self, client: ExchangeClient, seen: dict[str, Any], keys: list[str], expiry: str
-    ) -> None:
-        quotes, legs = client.ltp(*keys), self.legs(client, expiry)
-        assert set(seen) == set(keys)
-        for key in keys:
-            trade, quote = trade_in(seen[key]), quotes[key]
-            assert trade.ltp == quote["last_price"]
-            assert trade.ltq == quote["ltq"]
-            assert trade.cp == quote["cp"]
-            self.assert_bars(client, key, seen[key])
-            if seen[key].fullFeed.HasField("marketFF"):
-                assert seen[key].fullFeed.marketFF.vtt == quote["volume"]
-            if key in legs:
-                self.assert_leg(seen[key].fullFeed.marketFF, legs[key])
 
-    def legs(self, client: ExchangeClient, expiry: str) -> dict[str, Any]:
-        sides = ("call_options", "put_options")
-        rows = client.chain("NIFTY", expiry)
-        return {row[side]["instrument_key"]: row[side] for row in rows for side in sides}
+def listed_keys(client: ExchangeClient) -> list[str]:
+    market = client.exchange.market
+    return [*market.listings, *market.contracts.on(Moment.of(client.clock.now()).day)]
 
-    def assert_bars(self, client: ExchangeClient, key: str, packet: Any) -> None:
-        full = packet.fullFeed
-        kind = full.indexFF if full.HasField("indexFF") else full.marketFF
-        day, *minutes = kind.marketOHLC.ohlc
-        shown = client.ohlc(key, "1d")["live_ohlc"]
-        assert (day.interval, day.ts) == ("1d", shown["ts"])
-        assert bar(day) == [shown[name] for name in ("open", "high", "low", "close", "volume")]
-        candles = {at_ms(row[0]): row[1:6] for row in client.intraday(key) if traded(key, row)}
-        newest = sorted(candles)[-2:]
-        if candles:
-            assert [minute.ts for minute in minutes] == newest
-            assert [bar(minute) for minute in minutes] == [candles[ts] for ts in newest]
-        assert all(minute.interval == "I1" for minute in minutes)
 
-    def assert_leg(self, full: Any, leg: dict[str, Any]) -> None:
-        market, greeks, level = leg["market_data"], leg["option_greeks"], full.marketLevel
-        best = level.bidAskQuote[0]
-        assert full.oi == market["oi"]
-        assert (best.bidP, best.bidQ) == (market["bid_price"], market["bid_qty"])
-        assert (best.askP, best.askQ) == (market["ask_price"], market["ask_qty"])
-        for name in ("delta", "theta", "gamma", "vega"):
-            assert getattr(full.optionGreeks, name) == greeks[name]
-        assert full.iv == pytest.approx(greeks["iv"] / 100)
+def chosen_keys(client: ExchangeClient, expiry: str) -> list[str]:
+    rows = client.chain("NIFTY", expiry)
+    # Those far from the money are rarely traded.
+    legs = [rows[at]["call_options"]["instrument_key"] for at in (0, len(rows) // 2, -1)]
+    shares = [client.key(symbol) for symbol in ("RELIANCE", "IDEA", "PAPERMILL")]
+    return [NIFTY, "NSE_INDEX|India VIX", *shares, *legs, client.future("RELIANCE")]
+
+
+def assert_equal(client: ExchangeClient, seen: dict[str, Any], keys: list[str]) -> None:
+    quotes = client.ltp(*keys) if keys else {}
+    assert set(keys) <= set(seen)
+    for key in keys:
+        full, quote = seen[key].fullFeed, quotes[key]
+        trade = trade_in(seen[key])
+        assert (trade.ltp, trade.ltq, trade.cp) == (
+            quote["last_price"],
+            quote["ltq"],
+            quote["cp"],
+        )
+        assert trade.ltt <= client.clock.now().timestamp() * 1000
+        if full.HasField("marketFF"):
+            assert full.marketFF.vtt == quote["volume"]
+        assert_bars_equal(client, key, full)
+
+
+def assert_bars_equal(client: ExchangeClient, key: str, full: Any) -> None:
+    kind = full.indexFF if full.HasField("indexFF") else full.marketFF
+    day, *minutes = kind.marketOHLC.ohlc
+    shown = client.ohlc(key, "1d")["live_ohlc"]
+    assert (day.interval, day.ts) == ("1d", shown["ts"])
+    assert bar(day) == [shown[name] for name in ("open", "high", "low", "close", "volume")]
+    rows = client.intraday(key)
+    candles = {at_ms(row[0]): row[1:6] for row in rows if has_bar(key, row)}
+    newest = sorted(candles)[-2:]
+    assert all(minute.interval == "I1" for minute in minutes)
+    if candles:
+        assert [minute.ts for minute in minutes] == newest
+        assert [bar(minute) for minute in minutes] == [candles[ts] for ts in newest]
+        assert key.startswith("NSE_FO") == (full.marketFF.oi > 0)
+    if rows and key.startswith("NSE_FO"):
+        assert full.marketFF.oi == rows[0][6]
+
+
+def assert_legs_equal(client: ExchangeClient, seen: dict[str, Any], expiry: str) -> None:
+    rows = client.chain("NIFTY", expiry)
+    truth = client.chain_truth("NIFTY", expiry)["legs"]
+    shown = [row[side] for row in rows for side in ("call_options", "put_options")]
+    for leg, fair in zip(shown, truth, strict=True):
+        if leg["instrument_key"] in seen:
+            assert_leg_equal(seen[leg["instrument_key"]].fullFeed.marketFF, leg, fair)
+
+
+def assert_leg_equal(full: Any, leg: dict[str, Any], fair: dict[str, Any]) -> None:
+    market, greeks = leg["market_data"], leg["option_greeks"]
+    best = full.marketLevel.bidAskQuote[0]
+    assert full.oi == market["oi"]
+    assert (best.bidP, best.bidQ) == (market["bid_price"], market["bid_qty"])
+    assert (best.askP, best.askQ) == (market["ask_price"], market["ask_qty"])
+    for name in ("delta", "theta", "gamma", "vega"):
+        assert getattr(full.optionGreeks, name) == greeks[name]
+    assert full.optionGreeks.rho == pytest.approx(fair["rho"], abs=0.00005)
+    assert full.iv == pytest.approx(greeks["iv"] / 100)
 
 
 def at_ms(stamp: str) -> int:
@@ -317,7 +373,7 @@ def bar(minute: Any) -> list[float]:
     return [minute.open, minute.high, minute.low, minute.close, minute.vol]
 
 
-def traded(key: str, row: list[Any]) -> bool:
+def has_bar(key: str, row: list[Any]) -> bool:
     """Whether a candle has a trade; an index has a level in every minute, without volume."""
     return bool(row[5]) or key.startswith("NSE_INDEX")
 
