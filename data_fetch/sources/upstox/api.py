@@ -58,6 +58,7 @@ EXPIRED_CANDLES = Endpoint(
 )
 OPTION_CONTRACTS = Endpoint("option-contract", "OptionsApi", "get_option_contracts", list)
 OPTION_CHAIN = Endpoint("option-chain", "OptionsApi", "get_put_call_option_chain", list)
+FEED = Endpoint("feed", "WebsocketApi", "get_market_data_feed_authorize_v3", dict)
 MARKET_STATUS = Endpoint("market-status", "MarketHolidaysAndTimingsApi", "get_market_status", dict)
 # The SDK sends these without a token. The two candle paths share one budget.
 HISTORY = Endpoint("candles", "HistoryV3Api", "get_historical_candle_data1", dict, False)
@@ -215,6 +216,22 @@ class UpstoxApi:
         """The state of *exchange* (NSE, NFO, BSE, ...; a segment name is rejected), raw."""
         state: dict[str, Any] = self._whole(MARKET_STATUS, context, exchange)
         return state
+
+    def feed_address(self, context: RequestContext) -> str:
+        """The address of a socket of the market data feed, for one connection that begins soon.
+
+        One request: the feed waits longer between its attempts than a retry would.
+        """
+        try:
+            data = self._send(FEED, context).data
+        except TokenRejected:
+            # Raises, with a hint, unless `.env` was saved.
+            self._token.current(FEED.api, self._clock.now())
+            raise
+        address = data.get("authorized_redirect_uri") or data.get("authorizedRedirectUri")
+        if not isinstance(address, str):
+            raise BadResponse("Upstox returned no address of the feed")
+        return address
 
     def _whole(self, endpoint: Endpoint, context: RequestContext, *args: object) -> Any:
         response = self._get(endpoint, context, *args)

@@ -1,0 +1,1 @@
+"""The streaming feed of prices: ticks, subscriptions, and whether the connection is alive."""

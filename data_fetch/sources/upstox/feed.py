@@ -1,0 +1,183 @@
+"""Upstox's market data feed V3: live ticks, and whether they can be relied on.
+
+The SDK's streamer is not used: it does not notice a mute connection, waits too little or gives
+up, and verifies no certificate. See `core.feed.liveness` for what the states mean.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from datetime import timedelta
+from random import Random
+from threading import Event, Thread
+from typing import TypeVar
+
+import aiohttp
+
+from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, TokenRejected
+from data_fetch.core.feed.disconnects import Disconnect
+from data_fetch.core.feed.liveness import Condition, Liveness, LivenessRules
+from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
+from data_fetch.core.feed.subscriptions import Subscriptions
+from data_fetch.core.feed.waits import Waits
+from data_fetch.core.market.calendar import INDEX, MarketCalendar
+from data_fetch.core.market.session import TradingGroup
+from data_fetch.core.ports import Clock
+from data_fetch.sources.transport.tick_board import TickBoard
+from data_fetch.sources.upstox.feed_connection import LOOK_SECONDS, FeedConnection
+from data_fetch.sources.upstox.feed_doors import FeedDoor, open_socket
+from data_fetch.sources.upstox.feed_state import FeedFacts, FeedStatus
+
+SENTINELS: Mapping[str, TradingGroup] = {
+    "NSE_INDEX|Nifty 50": INDEX,
+    "NSE_INDEX|Nifty Bank": INDEX,
+}
+# How often a new token is looked for while there is none; nothing is sent for it.
+TOKEN_LOOK = timedelta(seconds=5)
+
+R = TypeVar("R")
+
+
+class UpstoxFeed:
+    """One connection of one account, in a thread of its own.
+
+    *door* is the way to the socket, from an API at *base_url*. *sentinels* are keys of every plan
+    that tick about once a second, with the group by whose hours they do. All methods may be called
+    from any thread; nothing is called from the thread of the feed.
+    """
+
+    def __init__(
+        self,
+        door: FeedDoor,
+        *,
+        base_url: str,
+        clock: Clock,
+        calendar: Callable[[], MarketCalendar],
+        sentinels: Mapping[str, TradingGroup] = SENTINELS,
+        rules: LivenessRules | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self._door = door
+        self._base_url = base_url
+        self._clock = clock
+        self._rules = _on_clock(rules or LivenessRules(), clock)
+        self._facts = FeedFacts(
+            liveness=Liveness(sentinels, self._rules),
+            subscriptions=Subscriptions(self._rules.honoured_within),
+            waits=Waits(random or Random()),  # noqa: S311 - spreads waits
+            calendar=calendar,
+        )
+        self._plan = EMPTY_PLAN
+        self._stop = Event()
+        self._thread: Thread | None = None
+        self._cancel: Callable[[], object] = lambda: None
+        self._facts.look(clock.now())
+
+    @property
+    def board(self) -> TickBoard:
+        """The newest tick of each key; it stays when the feed stops."""
+        return self._facts.board
+
+    def subscribe(self, plan: Plan) -> None:
+        """Let the subscriptions be those of *plan*, soon and without a new connection."""
+        self._plan = plan
+
+    def start(self) -> None:
+        """Begin to connect, in a thread of its own. Without effect while it runs."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stop = Event()
+        self._thread = Thread(
+            target=lambda: asyncio.run(self._run()), name="upstox-feed", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the connection and return when the thread has ended. A second call does nothing."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        # The loop may have ended by itself.
+        with suppress(RuntimeError):
+            self._cancel()
+        self._thread.join()
+        self._thread = None
+
+    def status(self) -> FeedStatus:
+        """The feed as it was at most a second ago."""
+        assert self._facts.status is not None
+        return self._facts.status
+
+    def take_changes(self) -> list[Condition]:
+        """The conditions that began since the last call, oldest first."""
+        return _taken(self._facts.changed)
+
+    def take_disconnects(self) -> list[Disconnect]:
+        """The disconnects that ended since the last call, oldest first."""
+        return _taken(self._facts.disconnects)
+
+    async def _run(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        cause = "the feed ended by an error of its own: see the log"
+        try:
+            if self._stop.is_set():
+                raise Stopped("the feed was stopped before it began")
+            async with aiohttp.ClientSession() as session:
+                while True:
+                    await self._pause(await self._connect(session))
+        except (asyncio.CancelledError, Stopped):
+            cause = "the feed was stopped"
+        finally:
+            self._facts.stopped(cause, self._clock.now())
+
+    async def _connect(self, session: aiohttp.ClientSession) -> timedelta:
+        """One connection, from the attempt to its end; the result is the wait after it."""
+        facts = self._facts
+        facts.liveness.trying(self._clock.now())
+        facts.look(self._clock.now())
+        facts.counts.attempts += 1
+        try:
+            address = await self._door.address(session, self._stop)
+            async with open_socket(session, address, self._clock, self._base_url) as socket:
+                facts.opened(self._clock.now())
+                connection = FeedConnection(
+                    socket, facts, lambda: self._plan, self._clock, self._rules
+                )
+                loss = await connection.run()
+        except Stopped:
+            raise
+        except TokenRejected as rejected:
+            facts.failed(rejected, self._clock.now())
+            return TOKEN_LOOK
+        except DataFetchError as problem:
+            facts.failed(problem, self._clock.now())
+            required = problem.retry_after if isinstance(problem, RateLimited) else None
+            return facts.waits.next(required)
+        facts.lost(loss.cause, loss.since)
+        return facts.waits.next()
+
+    async def _pause(self, wait: timedelta) -> None:
+        """Wait, and keep the status up to date meanwhile."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait.total_seconds()
+        while (left := until - loop.time()) > 0:
+            self._facts.look(self._clock.now())
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+
+
+def _taken(waiting: "deque[R]") -> list[R]:
+    taken = []
+    while waiting:
+        taken.append(waiting.popleft())
+    return taken
+
+
+def _on_clock(rules: LivenessRules, clock: Clock) -> LivenessRules:
+    """*rules*, which are in real time, as durations of *clock*."""
+    return LivenessRules(
+        **{each.name: clock.elapsed_in(getattr(rules, each.name)) for each in fields(rules)}
+    )

@@ -1,0 +1,141 @@
+"""One connection of the feed, from its opening to its loss."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_hex
+
+import aiohttp
+from aiohttp.http import WSMessageTextBytes
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.errors import BadRecord
+from data_fetch.core.feed.liveness import FeedState, LivenessRules
+from data_fetch.core.feed.plan import EMPTY_PLAN, Plan, Request, changes
+from data_fetch.core.ports import Clock
+from data_fetch.core.text import presentable
+from data_fetch.sources.upstox.feed_doors import Socket
+from data_fetch.sources.upstox.feed_messages import (
+    FeedMessage,
+    read_message,
+    refusal_in,
+    request_bytes,
+)
+from data_fetch.sources.upstox.feed_state import FeedFacts
+
+# How often the state is looked at, and a changed plan is noticed.
+LOOK_SECONDS = 0.25
+# The 20 hexadecimal digits of the documentation's examples.
+GUID_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a connection ended, and its last sign of life."""
+
+    cause: str
+    since: datetime
+
+
+class FeedConnection:
+    """Reads *socket*, keeps its subscriptions as *plan* returns them, and sends pings.
+
+    Everything it finds goes into *facts*.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        facts: FeedFacts,
+        plan: Callable[[], Plan],
+        clock: Clock,
+        rules: LivenessRules,
+    ) -> None:
+        self._socket = socket
+        self._facts = facts
+        self._plan = plan
+        self._clock = clock
+        self._rules = rules
+        self._sent = EMPTY_PLAN
+        self._pinged_at = clock.now()
+        self._next_look = 0.0
+
+    async def run(self) -> Loss:
+        """Return when the connection is lost or is to be given up."""
+        try:
+            while True:
+                loss = await self._look() if stopwatch() >= self._next_look else None
+                loss = loss or await self._read_one()
+                if loss is not None:
+                    return loss
+        except (aiohttp.ClientError, OSError) as problem:
+            return Loss(f"the connection broke ({type(problem).__name__})", self._clock.now())
+
+    async def _look(self) -> Loss | None:
+        """Everything that is due without a message."""
+        self._next_look = stopwatch() + LOOK_SECONDS
+        now = self._clock.now()
+        condition = self._facts.look(now)
+        if condition.state is FeedState.DEAD:
+            return Loss(condition.cause, condition.since)
+        alive_since = condition.since if condition.state is FeedState.LIVE else None
+        await self._follow(self._plan(), now)
+        await self._send(self._facts.subscriptions.overdue(now, alive_since), now)
+        if not timedelta(0) <= now - self._pinged_at < self._rules.heartbeat:
+            self._pinged_at = now
+            await self._socket.ping()
+        return None
+
+    async def _follow(self, plan: Plan, now: datetime) -> None:
+        """Send what turns the subscriptions into those of *plan*."""
+        if plan is self._sent:
+            return
+        self._facts.request(plan)
+        await self._send(changes(self._sent, plan), now)
+        self._sent = plan
+
+    async def _send(self, requests: list[Request], now: datetime) -> None:
+        for request in requests:
+            await self._socket.send_bytes(request_bytes(request, token_hex(GUID_BYTES)))
+            self._facts.subscriptions.sent(request, now)
+
+    async def _read_one(self) -> Loss | None:
+        """Read one message, or none until the next look is due."""
+        try:
+            message = await self._socket.receive(max(0.001, self._next_look - stopwatch()))
+        except TimeoutError:
+            return None
+        now = self._clock.now()
+        match message.type:
+            case aiohttp.WSMsgType.BINARY:
+                self._facts.received(now, len(message.data))
+                self._take(message.data, now)
+            case aiohttp.WSMsgType.TEXT:
+                self._facts.received(now, len(message.data))
+                self._facts.refused(refusal_in(str(message.data)))
+            case aiohttp.WSMsgType.PING:
+                self._facts.liveness.received(now)
+                await self._socket.pong(message.data)
+            case aiohttp.WSMsgType.PONG:
+                self._facts.liveness.received(now)
+            case _:
+                return Loss(_cause_of_end(message), now)
+        return None
+
+    def _take(self, raw: bytes, now: datetime) -> None:
+        try:
+            message: FeedMessage = read_message(raw, now, self._facts.book)
+        except BadRecord:
+            self._facts.counts.junk += 1
+            return
+        self._facts.take(message, now)
+
+
+def _cause_of_end(message: aiohttp.WSMessage | WSMessageTextBytes) -> str:
+    """Why a message that is none ends the connection."""
+    if message.type is aiohttp.WSMsgType.CLOSE:
+        reason = f", {presentable(message.extra)}" if message.extra else ""
+        return f"the server closed the connection ({message.data}{reason})"
+    if message.type is aiohttp.WSMsgType.ERROR and message.data is not None:
+        return f"the connection broke ({type(message.data).__name__})"
+    return "the connection was cut"

@@ -1,0 +1,418 @@
+"""The feed against a server that speaks its wire: what a user sees in each case."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import aiohttp
+import pytest
+from feed_stub import (
+    BANK,
+    EVENING,
+    NIFTY,
+    NORMAL_CLOSE,
+    NORMAL_OPEN,
+    PLAN,
+    RELIANCE,
+    SESSION,
+    FeedStub,
+    Refusal,
+    feed_of,
+    live_prices,
+    market_info,
+    reaches,
+    snapshot,
+    until,
+)
+from upstox_stub import FreePacing, keeper
+
+from data_fetch.core.clock import ScaledClock
+from data_fetch.core.errors import BadResponse
+from data_fetch.core.feed.liveness import FeedState
+from data_fetch.core.feed.modes import Mode
+from data_fetch.core.feed.plan import Plan
+from data_fetch.core.ports import Lane
+from data_fetch.sources.upstox.feed import UpstoxFeed
+from data_fetch.sources.upstox.feed_doors import open_socket
+
+PRICES = {NIFTY: 25_000.5, BANK: 56_000.25, RELIANCE: 1_400.0}
+
+
+@pytest.fixture
+def stub() -> Iterator[FeedStub]:
+    with FeedStub() as server:
+        server.greeting = lambda: [market_info(NORMAL_OPEN)]
+        server.answers = lambda request: [snapshot(PRICES, SESSION + timedelta(seconds=1))]
+        yield server
+
+
+@pytest.fixture
+def feed(stub: FeedStub) -> Iterator[UpstoxFeed]:
+    feed = feed_of(stub)
+    yield feed
+    feed.stop()
+
+
+def later(seconds: float) -> dict[str, float]:
+    return {key: price + seconds for key, price in PRICES.items()}
+
+
+def tick(stub: FeedStub, second: int) -> None:
+    """Send live prices of the session's *second*."""
+    stub.send(live_prices(later(second), SESSION + timedelta(seconds=second)))
+
+
+@pytest.mark.parametrize("redirected", [False, True], ids=["authorised", "redirected"])
+def test_both_ways_lead_to_live_prices(stub: FeedStub, redirected: bool) -> None:
+    feed = feed_of(stub, redirected=redirected)
+    reader = feed.board.reader()
+    feed.start()
+    try:
+        until(lambda: stub.requests)
+        until(lambda: len(feed.board.latest()) == 3)
+        tick(stub, 1)
+        status = reaches(feed, FeedState.LIVE)
+    finally:
+        feed.stop()
+
+    assert stub.subscribed() == dict.fromkeys(PLAN.modes, "ltpc")
+    assert reader.take()[NIFTY].last_price == 25_001.5
+    assert status.counts.connections == 1
+    # The token is for the API only, and the host of the socket may be another one.
+    assert stub.tokens == ["Bearer first-token"]
+    assert "Authorization" not in stub.upgrade_headers[0]
+
+
+def started(feed: UpstoxFeed, stub: FeedStub) -> None:
+    """Start *feed* and return when it is live."""
+    feed.start()
+    until(lambda: len(feed.board.latest()) == 3)
+    tick(stub, 1)
+    reaches(feed, FeedState.LIVE)
+
+
+def causes(feed: UpstoxFeed) -> list[str]:
+    return [f"{change.state}: {change.cause}" for change in feed.take_changes()]
+
+
+# Connections that end
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1012])
+def test_a_closed_connection_is_a_disconnect_whatever_its_code(
+    code: int, stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    started(feed, stub)
+
+    stub.close(code)
+    until(lambda: len(stub.sockets) == 2)
+    tick(stub, 2)
+    reaches(feed, FeedState.LIVE)
+
+    [disconnect] = feed.take_disconnects()
+    assert disconnect.cause == f"the server closed the connection ({code}, maintenance)"
+    assert disconnect.keys == PLAN.keys
+    assert disconnect.ended is not None
+    assert disconnect.began < disconnect.ended
+    assert stub.subscribed() == dict.fromkeys(PLAN.modes, "ltpc")
+
+
+def test_a_cut_connection_is_connected_again(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    stub.cut()
+    dead = reaches(feed, FeedState.DEAD)
+    until(lambda: len(stub.sockets) == 2)
+
+    assert dead.condition.cause == "the connection was cut"
+    assert dead.condition.expected
+    assert dead.disconnect is not None
+
+
+def test_a_mute_connection_is_given_up_though_it_answers_pings(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    started(feed, stub)
+    feed.take_changes()
+
+    until(lambda: len(stub.sockets) == 2)
+
+    [*seen] = causes(feed)
+    assert stub.pings > 0
+    assert seen[0].startswith("mute: no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since")
+    assert seen[1].startswith("dead: no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since")
+    until(lambda: feed.status().disconnect is None)
+    [disconnect] = feed.take_disconnects()
+    assert disconnect.cause.startswith("no price of")
+
+
+def test_a_connection_without_pongs_is_given_up_at_night_too(stub: FeedStub) -> None:
+    stub.answers_pings = False
+    stub.greeting = lambda: [market_info(NORMAL_CLOSE)]
+    feed = feed_of(stub, EVENING)
+    feed.start()
+    try:
+        until(lambda: len(stub.sockets) == 2)
+        seen = causes(feed)
+    finally:
+        feed.stop()
+
+    assert "dead: the connection has not answered since" in " ".join(seen)
+
+
+def test_silence_at_night_is_normal(stub: FeedStub) -> None:
+    stub.greeting = lambda: [market_info(NORMAL_CLOSE)]
+    feed = feed_of(stub, EVENING)
+    feed.start()
+    try:
+        # Far more pings than a mute connection gets in a session.
+        until(lambda: stub.pings >= 8)
+        seen, status = causes(feed), feed.status()
+    finally:
+        feed.stop()
+
+    assert len(stub.sockets) == 1
+    assert status.condition.state is FeedState.MARKET_CLOSED
+    assert not status.condition.expected
+    assert list(dict.fromkeys(each.partition(":")[0] for each in seen)) == [
+        "stopped",
+        "connecting",
+        "market_closed",
+    ]
+
+
+def test_a_stall_is_mute_and_its_burst_is_conflated(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+    reader = feed.board.reader()
+
+    reaches(feed, FeedState.MUTE)
+    for second in range(2, 12):
+        tick(stub, second)
+    reaches(feed, FeedState.LIVE)
+    until(lambda: feed.board.latest()[NIFTY].last_price == PRICES[NIFTY] + 11)
+
+    assert {tick.last_price for tick in reader.take().values()} == {
+        price + 11 for price in PRICES.values()
+    }
+    assert reader.conflated == 27
+    assert len(stub.sockets) == 1
+
+
+def test_chosen_keys_that_are_dead_are_quiet_while_the_sentinels_live(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    started(feed, stub)
+
+    for second in range(2, 5):
+        stub.send(live_prices({NIFTY: 25_000.0 + second}, SESSION + timedelta(seconds=second)))
+    until(lambda: feed.board.latest()[NIFTY].last_price == 25_004)
+
+    assert feed.status().condition.state is FeedState.LIVE
+    ticks = feed.board.latest()
+    assert ticks[RELIANCE].received_at < ticks[NIFTY].received_at
+
+
+# Connections that are refused
+
+
+def test_a_rejected_token_waits_for_a_new_one(stub: FeedStub, tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("UPSTOX_ACCESS_TOKEN=first-token\n")
+    stub.authorising = [Refusal(401, "UDAPI100050")]
+    feed = feed_of(stub, token=keeper(env_file=env_file))
+    feed.start()
+    try:
+        refused = reaches(feed, FeedState.REFUSED)
+        env_file.write_text("UPSTOX_ACCESS_TOKEN=second-token\n")
+        until(lambda: len(feed.board.latest()) == 3)
+    finally:
+        feed.stop()
+
+    assert "Upstox rejects the access token (401 since" in refused.condition.cause
+    assert "data-fetch login" in refused.condition.cause
+    assert stub.tokens == ["Bearer first-token", "Bearer second-token"]
+
+
+@pytest.mark.parametrize("redirected", [False, True], ids=["authorised", "redirected"])
+def test_a_token_that_stays_is_not_sent_again_and_again(stub: FeedStub, redirected: bool) -> None:
+    stub.authorising = [Refusal(401, "UDAPI100050")] * 5
+    pacing = FreePacing()
+    feed = feed_of(stub, pacing=pacing, redirected=redirected)
+    feed.start()
+    reaches(feed, FeedState.REFUSED)
+    feed.stop()
+
+    assert pacing.granted == [("feed", Lane.LIVE)]
+    assert len(stub.tokens) == 1
+
+
+REFUSED_SOCKETS = {
+    "403": (Refusal(403), FeedState.REFUSED, "refuses the connection (403)"),
+    "429": (Refusal(429), FeedState.REFUSED, "refuses the connection (429)"),
+    "used code": (Refusal(401), FeedState.DEAD, "refused the code of its address (401)"),
+    "503": (Refusal(503), FeedState.DEAD, "returned 503 instead of a connection"),
+    "200": (Refusal(200), FeedState.DEAD, "returned 200 instead of a connection"),
+}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state", "cause"), REFUSED_SOCKETS.values(), ids=REFUSED_SOCKETS
+)
+def test_a_refused_socket_is_tried_again_later(
+    refusal: Refusal, state: FeedState, cause: str, stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    stub.upgrading = [refusal]
+
+    feed.start()
+    refused = reaches(feed, state)
+    until(lambda: len(feed.board.latest()) == 3)
+
+    assert cause in refused.condition.cause
+    # The address of the second attempt is a new one.
+    assert len(stub.tokens) == 2
+
+
+@pytest.mark.parametrize("at", ["authorising", "upgrading"])
+def test_a_required_pause_is_kept(at: str, stub: FeedStub, feed: UpstoxFeed) -> None:
+    setattr(stub, at, [Refusal(429, headers={"Retry-After": "3"})])
+
+    feed.start()
+    until(lambda: len(stub.sockets) == 1)
+
+    first, second = stub.authorised_at
+    assert second - first >= 2.9
+
+
+def test_an_address_that_leads_nowhere_is_a_failure_of_the_network(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    stub.redirect_to = "ws://127.0.0.1:9/feeds?code=1"
+
+    feed.start()
+    dead = reaches(feed, FeedState.DEAD)
+
+    assert dead.condition.cause.startswith("No connection to the feed (ClientConnectorError)")
+
+
+def test_an_address_without_tls_from_an_api_with_tls_is_refused() -> None:
+    async def opened() -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            open_socket(session, "ws://elsewhere/feeds", ScaledClock(SESSION), "https://api"),
+        ):
+            pass
+
+    with pytest.raises(BadResponse, match="without TLS"):
+        asyncio.run(opened())
+
+
+def test_waits_grow_until_prices_come(stub: FeedStub, feed: UpstoxFeed) -> None:
+    """A server that closes each connection after its snapshot is asked less and less."""
+    stub.answers = lambda request: []
+    feed.start()
+
+    for opened in range(1, 4):
+        until(lambda opened=opened: len(stub.sockets) == opened)
+        stub.close(1001)
+    until(lambda: len(stub.sockets) == 4)
+
+    gaps = [b - a for a, b in pairwise(stub.authorised_at)]
+    assert gaps[0] >= 0.5
+    assert gaps[1] >= 1.0
+    assert gaps[2] >= 2.0
+
+
+# Messages
+
+
+def test_junk_is_counted_and_survived(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    whole = live_prices(later(2))
+    stub.send(b"\xff\xff\xff junk", whole[: len(whole) // 2], b"\x0a")
+    tick(stub, 3)
+    until(lambda: feed.board.latest()[NIFTY].last_price == PRICES[NIFTY] + 3)
+
+    until(lambda: feed.status().counts.junk == 3)
+    assert len(stub.sockets) == 1
+
+
+def test_a_refusal_in_text_is_shown(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    stub.send('{"status":"failed","method":"sub","error":"too many keys"}')
+    until(lambda: feed.status().refusal)
+    tick(stub, 2)
+    until(lambda: feed.board.latest()[NIFTY].last_price == PRICES[NIFTY] + 2)
+
+    assert feed.status().refusal == "too many keys"
+    assert feed.status().counts.refusals == 1
+
+
+def test_a_message_of_two_megabytes_is_read(stub: FeedStub) -> None:
+    keys = {f"NSE_FO|{number}": 100.0 + number for number in range(45_000)}
+    feed = feed_of(stub)
+    feed.subscribe(Plan(dict.fromkeys([*PLAN.modes, *keys], Mode.LTPC)))
+    stub.answers = lambda request: []
+    feed.start()
+    try:
+        until(lambda: stub.sockets)
+        large = live_prices(keys)
+        stub.send(large)
+        until(lambda: len(feed.board.latest()) == 45_000)
+    finally:
+        feed.stop()
+
+    assert len(large) > 2_000_000
+
+
+def test_a_subscription_that_is_not_honoured_is_sent_again_and_then_reported(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    stub.answers = lambda request: [snapshot({NIFTY: 25_000.0, BANK: 56_000.0})]
+    feed.start()
+    until(lambda: len(feed.board.latest()) == 2)
+
+    second = 0
+    while not feed.status().unhonoured:
+        second += 1
+        stub.send(live_prices({NIFTY: 25_000.0 + second}, SESSION + timedelta(seconds=second / 5)))
+        time.sleep(0.2)
+
+    assert feed.status().unhonoured == {
+        RELIANCE: "the feed has sent nothing for it, after two requests"
+    }
+    assert [request["data"]["instrumentKeys"] for request in stub.requests] == [
+        [NIFTY, BANK, RELIANCE],
+        [RELIANCE],
+    ]
+
+
+def test_a_changed_plan_needs_no_new_connection(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    feed.subscribe(Plan({NIFTY: Mode.LTPC, BANK: Mode.FULL}))
+    until(lambda: stub.subscribed() == {NIFTY: "ltpc", BANK: "full"})
+    # The server goes on with a key that is not wanted any more.
+    tick(stub, 2)
+    until(lambda: feed.status().ticks.unrequested)
+
+    assert set(feed.board.latest()) == {NIFTY, BANK}
+    assert len(stub.sockets) == 1
+    assert [request["method"] for request in stub.requests] == ["sub", "unsub", "change_mode"]
+
+
+def test_a_feed_can_be_stopped_and_started_again(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    feed.stop()
+    stopped = feed.status()
+    feed.stop()
+    feed.start()
+    until(lambda: len(stub.sockets) == 2)
+
+    assert stopped.condition.state is FeedState.STOPPED
+    assert stopped.condition.cause == "the feed was stopped"
