@@ -175,10 +175,10 @@ class TickBook:
     ) -> None:
         """Take one packet of the message; *price* is None where it has no trade, and numbers that
         it lacks are 0."""
-        if key not in self._requested:
+        before = self._latest.get(key)
+        if before is None and key not in self._requested:
             self.counts.unrequested += 1
             return
-        before = self._latest.get(key)
         if price is None or not 0.0 < price <= LARGEST_PRICE:
             if not self._has_carried(price, before):
                 return
@@ -198,7 +198,7 @@ class TickBook:
                 before, mode, price, traded_ms, ltq, close, detail
             ):
                 return
-        tick = _new_tuple(
+        self._fresh[key] = _new_tuple(
             Tick,
             (
                 key,
@@ -212,10 +212,10 @@ class TickBook:
                 detail,
             ),
         )
-        self._latest[key] = self._fresh[key] = tick
 
     def end(self) -> dict[str, Tick]:
         """The ticks of the message that began last, by key."""
+        self._latest.update(self._fresh)
         self.counts.ticks += len(self._fresh)
         return self._fresh
 
