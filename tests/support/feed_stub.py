@@ -246,9 +246,11 @@ QUICK = LivenessRules(
 PLAN = Plan({NIFTY: Mode.LTPC, BANK: Mode.LTPC, RELIANCE: Mode.LTPC})
 
 
-def api_of(stub: FeedStub, clock: Clock, token: TokenKeeper, pacing: Pacing) -> UpstoxApi:
+def api_of(
+    stub: FeedStub, clock: Clock, token: TokenKeeper, pacing: Pacing, world: World
+) -> UpstoxApi:
     return UpstoxApi(
-        world=World.LIVE,
+        world=world,
         base_url=stub.url,
         token=token,
         pacing=pacing,
@@ -266,15 +268,15 @@ def feed_of(
     pacing: Pacing | None = None,
     rules: LivenessRules = QUICK,
     redirected: bool = False,
+    clock: ScaledClock | None = None,
+    world: World = World.LIVE,
 ) -> UpstoxFeed:
     """A feed of *stub* whose clock begins at *at*, with `PLAN` subscribed; not started."""
-    clock = ScaledClock(at)
+    clock = clock or ScaledClock(at)
     token, pacing = token or keeper(), pacing or FreePacing()
-    door: FeedDoor = AuthorisedDoor(api_of(stub, clock, token, pacing))
+    door: FeedDoor = AuthorisedDoor(api_of(stub, clock, token, pacing, world))
     if redirected:
-        door = RedirectDoor(
-            base_url=stub.url, token=token, pacing=pacing, clock=clock, world=World.LIVE
-        )
+        door = RedirectDoor(base_url=stub.url, token=token, pacing=pacing, clock=clock, world=world)
     feed = UpstoxFeed(
         door,
         base_url=stub.url,

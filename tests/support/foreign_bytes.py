@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 from account_shelf import SECRET
 from starlette.types import Message
+from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_rows import NIFTY_KEY, contract, row
 
 from data_fetch.archive.manifest_file import read_manifest
@@ -34,6 +35,7 @@ from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.env_file import read_env_file
 from data_fetch.core.errors import DataFetchError, OutsideError
+from data_fetch.core.feed.ticks import TickBook
 from data_fetch.core.market.table import parse_override
 from data_fetch.core.pacing import RateRules
 from data_fetch.core.world import World
@@ -60,6 +62,7 @@ from data_fetch.sources.transport.retry_after import retry_after
 from data_fetch.sources.upstox.candle_rows import read_candles
 from data_fetch.sources.upstox.chain_client import read_upstox_response
 from data_fetch.sources.upstox.chain_rows import read_upstox_contracts
+from data_fetch.sources.upstox.feed_messages import read_message, refusal_in
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 from data_fetch.sources.upstox.login_redirect import RedirectAnswer
 from data_fetch.sources.upstox.ltp_rows import read_quotes
@@ -179,6 +182,37 @@ def _refused(status: int) -> Read:
             return refusal
 
     return read
+
+
+def _feed_message(body: bytes, _: Path) -> object:
+    book = TickBook()
+    book.request({KEY, OTHER_KEY})
+    return read_message(body, NOW, book)
+
+
+def _feed_messages(_: Path) -> Sequence[bytes]:
+    now_ms = int(NOW.timestamp() * 1000)
+    trade = pb.LTPC(ltp=100.5, ltt=now_ms, ltq=5, cp=99.0)
+    full = pb.MarketFullFeed(
+        ltpc=trade,
+        marketLevel=pb.MarketLevel(bidAskQuote=[pb.Quote(bidQ=1, bidP=100.0, askQ=2, askP=101.0)]),
+        optionGreeks=pb.OptionGreeks(delta=0.5, theta=-3.0),
+        marketOHLC=pb.MarketOHLC(
+            ohlc=[pb.OHLC(interval="I1", open=1, high=2, low=1, close=2, vol=7, ts=now_ms)]
+        ),
+        vtt=1000,
+        oi=750.0,
+        iv=0.14,
+    )
+    entries = {
+        KEY: pb.Feed(ltpc=trade),
+        OTHER_KEY: pb.Feed(fullFeed=pb.FullFeed(marketFF=full), requestMode=1),
+    }
+    status = pb.MarketInfo(segmentStatus={"NSE_EQ": 2})
+    return [
+        pb.FeedResponse(type=1, feeds=entries, currentTs=now_ms).SerializeToString(),
+        pb.FeedResponse(type=2, marketInfo=status, currentTs=now_ms).SerializeToString(),
+    ]
 
 
 def _nse_chain(body: bytes, _: Path) -> object:
@@ -485,6 +519,10 @@ PARSERS = {
     "Upstox: a page": Parser(_refused(403), _content(PAGE)),
     "Upstox: instrument master": Parser(_master, _master_rows),
     "Upstox: packed instrument master": Parser(_packed_master, _gzipped(_master_rows)),
+    "Upstox: a message of the feed": Parser(_feed_message, _feed_messages),
+    "Upstox: a text of the feed": Parser(
+        _text(refusal_in), _of({"status": "failed", "method": "sub", "error": "too many keys"})
+    ),
     "NSE: option chain": Parser(_nse_chain, nse_chain),
     "NSE: expiries": Parser(
         _nse_expiries, _of({"expiryDates": ["31-Jul-2025"], "strikePrice": ["1400.00"]})

@@ -11,13 +11,19 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
 from data_fetch.core.clock import IST
-from data_fetch.core.errors import AccessDenied, DataFetchError, RateLimited, TokenRejected
+from data_fetch.core.errors import (
+    AccessDenied,
+    DataFetchError,
+    RateLimited,
+    SetupError,
+    TokenRejected,
+)
 from data_fetch.core.feed.market_status import MarketStatus
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.session import TradingGroup, day_of, instant_of, minute_number
 
 # What waiting alone does not end, or only the wait that the provider demands.
-REFUSALS = (TokenRejected, AccessDenied, RateLimited)
+REFUSALS = (TokenRejected, AccessDenied, RateLimited, SetupError)
 
 
 class FeedState(StrEnum):
@@ -106,6 +112,10 @@ class Liveness:
         if self._phase is _Phase.STOPPED:
             self._enter(_Phase.TRYING, "the feed is being connected", at)
 
+    def renewing(self, at: datetime) -> None:
+        """The connection was closed on purpose, and another one is being established."""
+        self._enter(_Phase.TRYING, "the connection is renewed ahead of the session", at)
+
     def opened(self, at: datetime) -> None:
         """The connection is open, and nothing has been received on it."""
         self._enter(_Phase.OPEN, "", at)
@@ -153,6 +163,10 @@ class Liveness:
     @property
     def sentinels(self) -> frozenset[str]:
         return frozenset(self._sentinels)
+
+    @property
+    def groups(self) -> frozenset[TradingGroup]:
+        return frozenset(self._sentinels.values())
 
     def condition(self, now: datetime, calendar: MarketCalendar) -> Condition:
         """The condition at *now*. One whose state has not changed keeps its instant."""

@@ -157,6 +157,9 @@ class UpstoxFeed:
             facts.failed(problem, self._clock.now())
             required = problem.retry_after if isinstance(problem, RateLimited) else None
             return facts.waits.next(required)
+        if loss is None:
+            facts.renewing(self._clock.now())
+            return timedelta(0)
         facts.lost(loss.cause, loss.since)
         return facts.waits.next()
 

@@ -1,5 +1,6 @@
 """One connection of the feed, from its opening to its loss."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from data_fetch.sources.upstox.feed_state import FeedFacts
 
 # How often the state is looked at, and a changed plan is noticed.
 LOOK_SECONDS = 0.25
+# For what is sent: a server that reads nothing must not hold up the look at its silence.
+SEND_SECONDS = 5.0
 # The 20 hexadecimal digits of the documentation's examples.
 GUID_BYTES = 10
 
@@ -57,23 +60,30 @@ class FeedConnection:
         self._clock = clock
         self._rules = rules
         self._sent = EMPTY_PLAN
-        self._pinged_at = clock.now()
-        self._next_look = 0.0
+        self._opened_at = self._pinged_at = clock.now()
 
-    async def run(self) -> Loss:
-        """Return when the connection is lost or is to be given up."""
+    async def run(self) -> Loss | None:
+        """Return when the connection is lost or is to be given up; None: it is to be renewed."""
         try:
-            while True:
-                loss = await self._look() if stopwatch() >= self._next_look else None
-                loss = loss or await self._read_one()
+            while not self._facts.is_worn(self._opened_at, self._clock.now()):
+                loss = await self._watch_once()
                 if loss is not None:
                     return loss
         except (aiohttp.ClientError, OSError) as problem:
             return Loss(f"the connection broke ({type(problem).__name__})", self._clock.now())
+        return None
+
+    async def _watch_once(self) -> Loss | None:
+        """Look at the state, then read until the next look is due."""
+        async with asyncio.timeout(SEND_SECONDS):
+            loss = await self._look()
+        next_look = stopwatch() + LOOK_SECONDS
+        while loss is None and (left := next_look - stopwatch()) > 0:
+            loss = await self._read_one(left)
+        return loss
 
     async def _look(self) -> Loss | None:
         """Everything that is due without a message."""
-        self._next_look = stopwatch() + LOOK_SECONDS
         now = self._clock.now()
         condition = self._facts.look(now)
         if condition.state is FeedState.DEAD:
@@ -99,10 +109,10 @@ class FeedConnection:
             await self._socket.send_bytes(request_bytes(request, token_hex(GUID_BYTES)))
             self._facts.subscriptions.sent(request, now)
 
-    async def _read_one(self) -> Loss | None:
-        """Read one message, or none until the next look is due."""
+    async def _read_one(self, seconds: float) -> Loss | None:
+        """Read one message, or none if none comes within *seconds*."""
         try:
-            message = await self._socket.receive(max(0.001, self._next_look - stopwatch()))
+            message = await self._socket.receive(seconds)
         except TimeoutError:
             return None
         now = self._clock.now()
@@ -115,7 +125,8 @@ class FeedConnection:
                 self._facts.refused(refusal_in(str(message.data)))
             case aiohttp.WSMsgType.PING:
                 self._facts.liveness.received(now)
-                await self._socket.pong(message.data)
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._socket.pong(message.data)
             case aiohttp.WSMsgType.PONG:
                 self._facts.liveness.received(now)
             case _:

@@ -9,6 +9,7 @@ from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect, DisconnectLog
 from data_fetch.core.feed.liveness import Condition, Liveness
 from data_fetch.core.feed.plan import Plan
+from data_fetch.core.feed.renewal import is_worn
 from data_fetch.core.feed.subscriptions import Subscriptions
 from data_fetch.core.feed.ticks import TickBook, TickCounts
 from data_fetch.core.feed.waits import Waits
@@ -115,6 +116,15 @@ class FeedFacts:
         if message.live:
             self.waits.reset()
             self.liveness.ticked(self.liveness.sentinels & message.ticks.keys(), at)
+
+    def is_worn(self, opened_at: datetime, now: datetime) -> bool:
+        """Whether the connection of *opened_at* is to be renewed at *now*."""
+        return is_worn(opened_at, now, self.calendar(), self.liveness.groups)
+
+    def renewing(self, at: datetime) -> None:
+        """The connection was closed to be renewed."""
+        self.connected_since = None
+        self.liveness.renewing(at)
 
     def lost(self, cause: str, since: datetime) -> None:
         """The connection ended."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,11 +22,14 @@ from feed_stub import (
     Refusal,
     feed_of,
     live_prices,
+    ltpc,
     market_info,
+    message,
     reaches,
     snapshot,
     until,
 )
+from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_stub import FreePacing, keeper
 
 from data_fetch.core.clock import ScaledClock
@@ -34,7 +37,9 @@ from data_fetch.core.errors import BadResponse
 from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
+from data_fetch.core.feed.ticks import BestPrices
 from data_fetch.core.ports import Lane
+from data_fetch.core.world import World
 from data_fetch.sources.upstox.feed import UpstoxFeed
 from data_fetch.sources.upstox.feed_doors import open_socket
 
@@ -416,3 +421,100 @@ def test_a_feed_can_be_stopped_and_started_again(stub: FeedStub, feed: UpstoxFee
 
     assert stopped.condition.state is FeedState.STOPPED
     assert stopped.condition.cause == "the feed was stopped"
+
+
+def test_drift_of_the_wire_is_counted_and_prices_go_on(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    at = SESSION + timedelta(seconds=2)
+    unknown_kind = pb.FeedResponse(type=9, feeds={NIFTY: ltpc(25_100.0, at)}).SerializeToString()
+    # Field 15, a text.
+    stub.send(unknown_kind + b"\x7a\x03new")
+    until(lambda: feed.status().counts.unknown_words == 1)
+
+    assert feed.status().counts.unknown_fields == 1
+    assert feed.board.latest()[NIFTY].last_price == 25_100.0
+
+
+DROPPED = {
+    "an earlier trade": (ltpc(1.0, SESSION - timedelta(seconds=1)), "backwards"),
+    "a duplicate": (ltpc(PRICES[NIFTY] + 1, SESSION + timedelta(seconds=1)), "duplicates"),
+    "a price of 0": (ltpc(0.0), "zero_prices"),
+    "a price that is no number": (ltpc(float("nan")), "impossible"),
+}
+
+
+@pytest.mark.parametrize(("entry", "counted"), DROPPED.values(), ids=DROPPED)
+def test_what_is_dropped_is_counted_and_changes_no_price(
+    entry: pb.Feed, counted: str, stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    started(feed, stub)
+    known = feed.board.latest()
+
+    stub.send(message(1, {NIFTY: entry}))
+    until(lambda: getattr(feed.status().ticks, counted))
+
+    assert feed.board.latest()[NIFTY].last_price == known[NIFTY].last_price
+
+
+def test_a_partial_packet_keeps_the_price(stub: FeedStub, feed: UpstoxFeed) -> None:
+    started(feed, stub)
+
+    book = pb.MarketFullFeed(marketLevel=pb.MarketLevel(bidAskQuote=[pb.Quote(bidQ=9, bidP=1399)]))
+    stub.send(message(1, {RELIANCE: pb.Feed(fullFeed=pb.FullFeed(marketFF=book), requestMode=1)}))
+    until(lambda: feed.board.latest()[RELIANCE].detail)
+
+    tick = feed.board.latest()[RELIANCE]
+    assert tick.last_price == 1_401.0
+    assert tick.detail is not None
+    assert tick.detail.best == BestPrices(1399.0, 9, None, None)
+
+
+# The end of daily tokens
+
+
+def test_a_connection_of_yesterday_is_renewed_ahead_of_the_session(stub: FeedStub) -> None:
+    """A socket that stands since before 03:30 IST may carry nothing after it."""
+    stub.greeting = lambda: [market_info(NORMAL_CLOSE)]
+    yesterday = datetime(2026, 9, 15, 15, 0, tzinfo=UTC)
+    clock = ScaledClock(yesterday)
+    feed = feed_of(stub, clock=clock)
+    feed.start()
+    try:
+        reaches(feed, FeedState.MARKET_CLOSED)
+        clock.set(datetime(2026, 9, 16, 3, 20, tzinfo=UTC))
+        until(lambda: len(stub.sockets) == 2)
+        reaches(feed, FeedState.MARKET_CLOSED)
+        changes, disconnects = causes(feed), feed.take_disconnects()
+    finally:
+        feed.stop()
+
+    assert "connecting: the connection is renewed ahead of the session" in changes
+    assert disconnects == []
+    assert len(stub.tokens) == 2
+
+
+def test_a_feed_that_nothing_reads_grows_with_its_keys_only(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    reader = feed.board.reader()
+    started(feed, stub)
+
+    for second in range(2, 200):
+        tick(stub, second)
+    until(lambda: feed.board.latest()[NIFTY].last_price == PRICES[NIFTY] + 199)
+
+    assert len(reader.take()) == 3
+    assert reader.conflated >= 3 * 198
+
+
+def test_the_other_world_is_refused(stub: FeedStub) -> None:
+    feed = feed_of(stub, world=World.PAPER)
+    feed.start()
+    try:
+        refused = reaches(feed, FeedState.REFUSED)
+    finally:
+        feed.stop()
+
+    assert "is no paper exchange of this version" in refused.condition.cause
+    assert stub.sockets == []

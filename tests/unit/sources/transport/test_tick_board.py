@@ -1,0 +1,96 @@
+"""The board of ticks: the newest of each key, for any number of readers."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from threading import Thread
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_fetch.core.feed.modes import Mode
+from data_fetch.core.feed.ticks import Tick
+from data_fetch.sources.transport.tick_board import TickBoard
+
+START = datetime(2026, 9, 16, 5, 0, tzinfo=UTC)
+
+
+def ticks(price: float, keys: Iterable[str]) -> dict[str, Tick]:
+    return {key: Tick(key, Mode.LTPC, price, 0, None, None, START, None, None) for key in keys}
+
+
+def test_a_reader_gets_the_newest_tick_of_each_key_once() -> None:
+    board = TickBoard()
+    reader = board.reader()
+    board.put(ticks(1.0, "AB"))
+    board.put(ticks(2.0, "B"))
+
+    assert reader.take() == ticks(1.0, "A") | ticks(2.0, "B")
+    assert reader.take() == {}
+    assert reader.conflated == 1
+
+
+def test_readers_do_not_take_from_each_other() -> None:
+    board = TickBoard()
+    one, other = board.reader(), board.reader()
+    board.put(ticks(1.0, "A"))
+
+    assert one.take() == other.take() == ticks(1.0, "A")
+
+
+def test_a_reader_gets_what_comes_after_it_and_the_board_has_all() -> None:
+    board = TickBoard()
+    board.put(ticks(1.0, "A"))
+
+    assert board.reader().take() == {}
+    assert board.latest() == ticks(1.0, "A")
+    assert board.get("A") == ticks(1.0, "A")["A"]
+    assert board.get("B") is None
+
+
+def test_forgotten_keys_are_with_no_reader() -> None:
+    board = TickBoard()
+    reader = board.reader()
+    board.put(ticks(1.0, "AB"))
+
+    board.keep({"B"})
+
+    assert reader.take() == board.latest() == ticks(1.0, "B")
+
+
+def test_a_reader_that_has_left_gets_nothing() -> None:
+    board = TickBoard()
+    reader = board.reader()
+    reader.close()
+    reader.close()
+    board.put(ticks(1.0, "A"))
+
+    assert reader.take() == {}
+
+
+def test_waiting_ends_with_the_first_tick() -> None:
+    board = TickBoard()
+    reader = board.reader()
+    thread = Thread(target=lambda: board.put(ticks(1.0, "A")))
+    thread.start()
+
+    assert reader.take(seconds=30) == ticks(1.0, "A")
+    thread.join()
+
+
+def test_waiting_ends_without_one() -> None:
+    assert TickBoard().reader().take(seconds=0.01) == {}
+
+
+@given(st.lists(st.tuples(st.floats(1, 2), st.sets(st.sampled_from("ABC"))), max_size=30))
+def test_a_slow_reader_grows_with_the_keys_only(
+    messages: list[tuple[float, set[str]]],
+) -> None:
+    board = TickBoard()
+    slow = board.reader()
+    for price, keys in messages:
+        board.put(ticks(price, keys))
+
+    taken = slow.take()
+
+    assert taken == board.latest()
+    assert len(taken) + slow.conflated == sum(len(keys) for _, keys in messages)
