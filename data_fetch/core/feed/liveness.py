@@ -5,7 +5,7 @@ expected by *sentinels*, keys that tick about once a second while their market i
 while both the calendar and the feed's own market status say that it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
@@ -99,8 +99,9 @@ class Liveness:
         self._phase = _Phase.STOPPED
         self._cause = "the feed is not started"
         self._changed_at: datetime | None = None
-        self._opened_at: datetime | None = None
         self._last_sign: datetime | None = None
+        # On the present connection.
+        self._requested: dict[str, datetime] = {}
         self._last_ticks: dict[str, datetime] = {}
         self._statuses: dict[str, _Reported] = {}
         self._condition: Condition | None = None
@@ -119,9 +120,16 @@ class Liveness:
     def opened(self, at: datetime) -> None:
         """The connection is open, and nothing has been received on it."""
         self._enter(_Phase.OPEN, "", at)
-        self._opened_at = self._last_sign = at
+        self._last_sign = at
+        self._requested.clear()
         self._last_ticks.clear()
         self._statuses.clear()
+
+    def requested(self, keys: Collection[str], at: datetime) -> None:
+        """*keys* are requested, and no others."""
+        self._requested = {
+            key: self._requested.get(key, at) for key in self._sentinels if key in keys
+        }
 
     def received(self, at: datetime) -> None:
         """A message, a ping or a pong came."""
@@ -180,11 +188,12 @@ class Liveness:
 
     def _forget_later_than(self, now: datetime) -> None:
         """After the clock was set back: what came later than *now* came now."""
-        if self._opened_at is None or self._last_sign is None:
+        if self._last_sign is None:
             return
-        self._opened_at, self._last_sign = min(self._opened_at, now), min(self._last_sign, now)
-        for key, at in self._last_ticks.items():
-            self._last_ticks[key] = min(at, now)
+        self._last_sign = min(self._last_sign, now)
+        for instants in (self._requested, self._last_ticks):
+            for key, at in instants.items():
+                instants[key] = min(at, now)
 
     def _found(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
         expected = bool(openings)
@@ -200,7 +209,6 @@ class Liveness:
         return self._when_open(now, openings)
 
     def _when_open(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
-        assert self._opened_at is not None
         assert self._last_sign is not None
         if now - self._last_sign > self._rules.pong_within:
             return Condition(
@@ -216,14 +224,26 @@ class Liveness:
                 since=now,
                 expected=False,
             )
-        return self._in_session(now, openings)
+        since = {
+            key: max(opening, self._requested[key])
+            for key, opening in openings.items()
+            if key in self._requested
+        }
+        if not since:
+            return Condition(
+                state=FeedState.CONNECTING,
+                cause="connected, and no key is requested that shows whether prices come",
+                since=now,
+                expected=True,
+            )
+        return self._in_session(now, since)
 
     def _in_session(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
-        assert self._opened_at is not None
+        """The condition by the sentinels that have had to tick since the instants *openings*."""
         ticked_at = max(
             (self._last_ticks[k] for k in openings if k in self._last_ticks), default=None
         )
-        earliest = max(self._opened_at, min(openings.values()))
+        earliest = min(openings.values())
         silent_since = max(earliest, ticked_at or earliest)
         silence = now - silent_since
         names = " and ".join(sorted(openings))

@@ -109,13 +109,17 @@ class Subscriptions:
 def key_states(
     keys: Iterable[str],
     ticks: Mapping[str, Tick],
-    subscriptions: Subscriptions,
+    *,
+    awaited: Container[str],
+    unhonoured: Container[str],
     now: datetime,
     usual: Mapping[str, timedelta],
 ) -> dict[str, KeyState]:
-    """The state of each of *keys*. *usual* is the longest usual time between two ticks of a key; a
-    key that it lacks is never quiet, since nothing is known of its rate."""
-    awaited, unhonoured = subscriptions.awaited, subscriptions.unhonoured
+    """The state of each of *keys*, of which some are *awaited* or *unhonoured*.
+
+    *usual* is the longest usual time between two ticks of a key; one that it lacks is never quiet,
+    since nothing is known of its rate.
+    """
     states = {}
     for key in keys:
         tick, longest = ticks.get(key), usual.get(key)

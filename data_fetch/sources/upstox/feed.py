@@ -20,7 +20,7 @@ from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, TokenRe
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.liveness import Condition, Liveness, LivenessRules
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
-from data_fetch.core.feed.subscriptions import Subscriptions
+from data_fetch.core.feed.subscriptions import KeyState, Subscriptions, key_states
 from data_fetch.core.feed.waits import Waits
 from data_fetch.core.market.calendar import INDEX, MarketCalendar
 from data_fetch.core.market.session import TradingGroup
@@ -43,9 +43,10 @@ R = TypeVar("R")
 class UpstoxFeed:
     """One connection of one account, in a thread of its own.
 
-    *door* is the way to the socket, from an API at *base_url*. *sentinels* are keys of every plan
-    that tick about once a second, with the group by whose hours they do. All methods may be called
-    from any thread; nothing is called from the thread of the feed.
+    *door* is the way to the socket, from an API at *base_url*. *sentinels* are keys that tick about
+    once a second, with the group by whose hours they do: each plan has to have one of them, for
+    without them a mute connection is not noticed. All methods may be called from any thread; of the
+    caller's, the thread of the feed calls *calendar* only.
     """
 
     def __init__(
@@ -109,6 +110,18 @@ class UpstoxFeed:
         """The feed as it was at most a second ago."""
         assert self._facts.status is not None
         return self._facts.status
+
+    def key_states(self, usual: Mapping[str, timedelta]) -> dict[str, KeyState]:
+        """The state of each requested key; *usual* as in `core.feed.subscriptions.key_states`."""
+        status = self.status()
+        return key_states(
+            status.requested,
+            self.board.latest(),
+            awaited=status.awaited,
+            unhonoured=status.unhonoured,
+            now=self._clock.now(),
+            usual=usual,
+        )
 
     def take_changes(self) -> list[Condition]:
         """The conditions that began since the last call, oldest first."""

@@ -100,7 +100,7 @@ class FeedConnection:
         """Send what turns the subscriptions into those of *plan*."""
         if plan is self._sent:
             return
-        self._facts.request(plan)
+        self._facts.request(plan, now)
         await self._send(changes(self._sent, plan), now)
         self._sent = plan
 

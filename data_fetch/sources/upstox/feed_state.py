@@ -39,14 +39,15 @@ class FeedCounts:
 class FeedStatus:
     """The feed at one instant. *refusal* is the feed's last one, in its words.
 
-    *unhonoured* are keys that were requested in vain, with the reason; *left_out* those without
-    room, by group of the plan. *disconnect* is the present one.
+    Of the *requested* keys, *awaited* have no entry yet, and *unhonoured* were requested in vain,
+    each with the reason; *left_out* counts those without room, by group of the plan. *disconnect*
+    is the present one.
     """
 
     condition: Condition
     connected_since: datetime | None
-    requested: int
-    awaited: int
+    requested: frozenset[str]
+    awaited: frozenset[str]
     unhonoured: Mapping[str, str]
     left_out: Mapping[str, int]
     disconnect: Disconnect | None
@@ -69,17 +70,19 @@ class FeedFacts:
     log: DisconnectLog = field(default_factory=DisconnectLog)
     counts: FeedCounts = field(default_factory=FeedCounts)
     plan: Plan = field(default_factory=Plan)
+    keys: frozenset[str] = frozenset()
     refusal: str = ""
     connected_since: datetime | None = None
     changed: deque[Condition] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     disconnects: deque[Disconnect] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     status: FeedStatus | None = None
 
-    def request(self, plan: Plan) -> None:
+    def request(self, plan: Plan, at: datetime) -> None:
         """The subscriptions become those of *plan*."""
-        self.plan = plan
-        self.book.request(plan.modes.keys())
-        self.board.keep(plan.modes.keys())
+        self.plan, self.keys = plan, plan.keys
+        self.book.request(self.keys)
+        self.board.keep(self.keys)
+        self.liveness.requested(self.keys, at)
 
     def opened(self, at: datetime) -> None:
         """A connection is open."""
@@ -130,12 +133,12 @@ class FeedFacts:
         """The connection ended."""
         self.connected_since = None
         self.liveness.lost(cause, since)
-        self.log.lost(since, cause, self.plan.keys)
+        self.log.lost(since, cause, self.keys)
 
     def failed(self, problem: DataFetchError, at: datetime) -> None:
         """No connection was established."""
         self.liveness.failed(problem, at)
-        self.log.lost(at, str(problem), self.plan.keys)
+        self.log.lost(at, str(problem), self.keys)
 
     def stopped(self, cause: str, at: datetime) -> None:
         """The feed is not running any more."""
@@ -152,8 +155,8 @@ class FeedFacts:
         self.status = FeedStatus(
             condition=condition,
             connected_since=self.connected_since,
-            requested=len(self.plan.modes),
-            awaited=len(self.subscriptions.awaited),
+            requested=self.keys,
+            awaited=self.subscriptions.awaited,
             unhonoured=self.subscriptions.unhonoured,
             left_out={name: len(keys) for name, keys in self.plan.left_out.items()},
             disconnect=self.log.present,

@@ -1,13 +1,11 @@
 """The feed against a server that speaks its wire: what a user sees in each case."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
 import pytest
 from feed_stub import (
     BANK,
@@ -33,7 +31,6 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_stub import FreePacing, keeper
 
 from data_fetch.core.clock import ScaledClock
-from data_fetch.core.errors import BadResponse
 from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
@@ -41,7 +38,6 @@ from data_fetch.core.feed.ticks import BestPrices
 from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
 from data_fetch.sources.upstox.feed import UpstoxFeed
-from data_fetch.sources.upstox.feed_doors import open_socket
 
 PRICES = {NIFTY: 25_000.5, BANK: 56_000.25, RELIANCE: 1_400.0}
 
@@ -300,18 +296,6 @@ def test_an_address_that_leads_nowhere_is_a_failure_of_the_network(
     dead = reaches(feed, FeedState.DEAD)
 
     assert dead.condition.cause.startswith("No connection to the feed (ClientConnectorError)")
-
-
-def test_an_address_without_tls_from_an_api_with_tls_is_refused() -> None:
-    async def opened() -> None:
-        async with (
-            aiohttp.ClientSession() as session,
-            open_socket(session, "ws://elsewhere/feeds", ScaledClock(SESSION), "https://api"),
-        ):
-            pass
-
-    with pytest.raises(BadResponse, match="without TLS"):
-        asyncio.run(opened())
 
 
 def test_waits_grow_until_prices_come(stub: FeedStub, feed: UpstoxFeed) -> None:

@@ -40,8 +40,10 @@ def ist(text: str) -> datetime:
 
 
 def opened(at: datetime) -> Liveness:
+    """A connection that opened at *at* and requested all sentinels."""
     liveness = Liveness(SENTINELS, RULES)
     liveness.opened(at)
+    liveness.requested(SENTINELS, at)
     return liveness
 
 
@@ -170,6 +172,7 @@ def test_a_status_of_other_segments_says_nothing() -> None:
 def test_a_sentinel_with_longer_hours_is_expected_alone() -> None:
     liveness = Liveness({**SENTINELS, FUTURE: FUTURES_AND_OPTIONS}, RULES)
     liveness.opened(ist("15:00:00"))
+    liveness.requested({*SENTINELS, FUTURE}, ist("15:00:00"))
 
     liveness.ticked([FUTURE], ist("15:30:00"))
     assert state(liveness, ist("15:30:03")) is FeedState.LIVE
@@ -213,8 +216,28 @@ def test_what_came_before_a_new_connection_does_not_count_for_it() -> None:
     liveness.ticked([NIFTY], ist("10:00:01"))
     liveness.lost("cut", ist("10:00:02"))
     liveness.opened(ist("10:00:03"))
+    liveness.requested(SENTINELS, ist("10:00:03"))
 
     assert state(liveness, ist("10:00:04")) is FeedState.CONNECTING
+    assert state(liveness, ist("10:00:09")) is FeedState.MUTE
+
+
+def test_only_requested_keys_have_to_tick() -> None:
+    liveness = Liveness(SENTINELS, RULES)
+    liveness.opened(ist("10:00:00"))
+    assert state(liveness, ist("10:01:00")) is FeedState.CONNECTING
+
+    liveness.requested([NIFTY, "NSE_EQ|X"], ist("10:01:00"))
+    assert state(liveness, ist("10:01:04")) is FeedState.CONNECTING
+    assert state(liveness, ist("10:01:06")) is FeedState.MUTE
+
+
+def test_prices_are_expected_though_there_is_no_connection() -> None:
+    liveness = Liveness(SENTINELS, RULES)
+    liveness.failed(TokenRejected("no token"), ist("10:00:00"))
+
+    assert liveness.condition(ist("10:00:01"), CALENDAR).expected
+    assert not liveness.condition(ist("20:00:01"), CALENDAR).expected
 
 
 # A year. 2024 had a session on a Saturday in two windows, a Muhurat in the evening and a holiday

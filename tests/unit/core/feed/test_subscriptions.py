@@ -93,17 +93,20 @@ def test_a_new_connection_begins_with_nothing() -> None:
 
 
 def test_the_states_of_keys() -> None:
-    subscriptions = sent("AWAITED")
     tick = Tick("", Mode.LTPC, 1.0, 0, None, None, after(-60), None, None)
-    ticks = {"QUIET": tick, "SLOW": tick, "UNKNOWN": tick}
-    usual = {"QUIET": 10 * SECOND, "SLOW": 120 * SECOND, "NEVER": 10 * SECOND}
 
     states = key_states(
-        ["AWAITED", "QUIET", "SLOW", "UNKNOWN", "NEVER"], ticks, subscriptions, START, usual
+        ["AWAITED", "REFUSED", "QUIET", "SLOW", "UNKNOWN", "NEVER"],
+        dict.fromkeys(["AWAITED", "QUIET", "SLOW", "UNKNOWN"], tick),
+        awaited={"AWAITED"},
+        unhonoured={"REFUSED"},
+        now=START,
+        usual={"QUIET": 10 * SECOND, "SLOW": 120 * SECOND, "NEVER": 10 * SECOND},
     )
 
     assert states == {
         "AWAITED": KeyState.AWAITED,
+        "REFUSED": KeyState.UNHONOURED,
         "QUIET": KeyState.QUIET,
         "SLOW": KeyState.TICKING,
         "UNKNOWN": KeyState.TICKING,
