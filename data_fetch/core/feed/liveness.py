@@ -287,7 +287,8 @@ class Liveness:
             if (reported := self._statuses.get(segment)) is not None
             and reported.status is not MarketStatus.NORMAL_OPEN
         )
-        return f"no price is expected: {', '.join(closed) or 'the market is closed'}"
+        hours = f"the market of {' and '.join(sorted(self._sentinels))} is closed"
+        return f"no price is expected: {', '.join(closed) or hours}"
 
 
 def open_since(calendar: MarketCalendar, group: TradingGroup, at: datetime) -> datetime | None:

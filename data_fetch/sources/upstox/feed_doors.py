@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from threading import Event
-from typing import Protocol
+from typing import NoReturn, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -41,8 +41,9 @@ HANDSHAKE_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
 CHECK_NETWORK = "Check the network and UPSTOX_BASE_URL; it is tried again by itself."
 OTHERS = (
-    "Another program of this account may have the connection, and one that was killed counts until "
-    "the server notices; it is tried again by itself."
+    "Another program of this account may have the connection, one that was killed counts until the "
+    "server notices, and an address that comes too late is refused as well; it is tried again by "
+    "itself."
 )
 
 Socket = aiohttp.ClientWebSocketResponse[bool]
@@ -88,10 +89,10 @@ class RedirectDoor:
             permission = self._pacing.request(FEED.api, Lane.LIVE, latest, stop)
             await asyncio.to_thread(granted.enter_context, permission)
             raw = await self._answer(session, token)
-        if 300 <= raw.status <= 399:
-            self._token.accept(FEED.api, token)
-            return self._target(raw.headers)
-        raise self._problem(raw, token)
+        if not 300 <= raw.status <= 399:
+            self._refuse(raw, token)
+        self._token.accept(FEED.api, token)
+        return self._target(raw.headers)
 
     async def _answer(self, session: aiohttp.ClientSession, token: str) -> RawResponse:
         headers = {
@@ -104,6 +105,7 @@ class RedirectDoor:
         }
         async with (
             _named_errors(),
+            asyncio.timeout(HANDSHAKE_SECONDS),
             session.get(self._url, headers=headers, allow_redirects=False) as response,
         ):
             self._world.check(self._url, response.headers)
@@ -117,25 +119,20 @@ class RedirectDoor:
             raise BadResponse("Upstox redirects the feed without an address")
         return urljoin(self._url, target)
 
-    def _problem(self, raw: RawResponse, token: str) -> DataFetchError:
-        """The error that *raw*, which is no redirect, stands for."""
+    def _refuse(self, raw: RawResponse, token: str) -> NoReturn:
+        """Raise the error that *raw*, which is no redirect, stands for."""
         try:
             read_object(raw)
-        except TokenRejected as rejected:
+        except TokenRejected:
             self._token.reject(FEED.api, token, self._clock.now())
-            try:
-                # Raises, with a hint, unless `.env` was saved.
-                self._token.current(FEED.api, self._clock.now())
-            except TokenRejected as waiting:
-                return waiting
-            return rejected
+            # Raises, with a hint, unless `.env` was saved.
+            self._token.current(FEED.api, self._clock.now())
+            raise
         except RateLimited as limited:
             if limited.retry_after:
                 self._pacing.pause(FEED.api, limited.retry_after)
-            return limited
-        except DataFetchError as problem:
-            return problem
-        return BadResponse(f"Upstox returned {raw.status} and no redirect to the feed")
+            raise
+        raise BadResponse(f"Upstox returned {raw.status} and no redirect to the feed")
 
 
 @asynccontextmanager

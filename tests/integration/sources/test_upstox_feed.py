@@ -276,6 +276,35 @@ def test_a_refused_socket_is_tried_again_later(
     assert len(stub.tokens) == 2
 
 
+REFUSED_REQUESTS = {
+    "403": (Refusal(403, "UDAPI1149"), FeedState.REFUSED, "this needs the Upstox Plus plan"),
+    "429": (Refusal(429), FeedState.REFUSED, "Upstox limits the request rate"),
+    "500": (Refusal(500), FeedState.DEAD, "Upstox returned 500"),
+    "200": (Refusal(200), FeedState.DEAD, "Upstox returned"),
+}
+
+
+@pytest.mark.parametrize("redirected", [False, True], ids=["authorised", "redirected"])
+@pytest.mark.parametrize(
+    ("refusal", "state", "cause"), REFUSED_REQUESTS.values(), ids=REFUSED_REQUESTS
+)
+def test_a_refused_request_for_the_address_is_sent_again_later(
+    refusal: Refusal, state: FeedState, cause: str, redirected: bool, stub: FeedStub
+) -> None:
+    stub.authorising = [refusal]
+    pacing = FreePacing()
+    feed = feed_of(stub, pacing=pacing, redirected=redirected)
+    feed.start()
+    try:
+        refused = reaches(feed, state)
+        until(lambda: len(feed.board.latest()) == 3)
+    finally:
+        feed.stop()
+
+    assert cause in refused.condition.cause
+    assert pacing.granted == [("feed", Lane.LIVE)] * 2
+
+
 @pytest.mark.parametrize("at", ["authorising", "upgrading"])
 def test_a_required_pause_is_kept(at: str, stub: FeedStub, feed: UpstoxFeed) -> None:
     setattr(stub, at, [Refusal(429, headers={"Retry-After": "3"})])
