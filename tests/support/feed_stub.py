@@ -22,6 +22,7 @@ from data_fetch.core.clock import ScaledClock, VirtualClock
 from data_fetch.core.feed.liveness import FeedState, LivenessRules
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
+from data_fetch.core.feed.recorder import MessageRecorder
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Clock, Pacing
 from data_fetch.core.world import World
@@ -270,6 +271,7 @@ def feed_of(
     redirected: bool = False,
     clock: ScaledClock | None = None,
     world: World = World.LIVE,
+    recorder: MessageRecorder | None = None,
 ) -> UpstoxFeed:
     """A feed of *stub* whose clock begins at *at*, with `PLAN` subscribed; not started."""
     clock = clock or ScaledClock(at)
@@ -284,6 +286,7 @@ def feed_of(
         calendar=MarketCalendar.reviewed,
         rules=rules,
         random=Random(1),
+        recorder=recorder,
     )
     feed.subscribe(PLAN)
     return feed

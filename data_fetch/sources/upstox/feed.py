@@ -20,6 +20,7 @@ from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, TokenRe
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.liveness import Condition, Liveness, LivenessRules
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
+from data_fetch.core.feed.recorder import MessageRecorder, NoRecorder
 from data_fetch.core.feed.subscriptions import KeyState, Subscriptions, key_states
 from data_fetch.core.feed.waits import Waits
 from data_fetch.core.market.calendar import INDEX, MarketCalendar
@@ -46,7 +47,7 @@ class UpstoxFeed:
     *door* is the way to the socket, from an API at *base_url*. *sentinels* are keys that tick about
     once a second, with the group by whose hours they do: each plan has to have one of them, for
     without them a mute connection is not noticed. All methods may be called from any thread; of the
-    caller's, the thread of the feed calls *calendar* only.
+    caller's, the thread of the feed calls *calendar* and *recorder* only.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class UpstoxFeed:
         sentinels: Mapping[str, TradingGroup] = SENTINELS,
         rules: LivenessRules | None = None,
         random: Random | None = None,
+        recorder: MessageRecorder | None = None,
     ) -> None:
         self._door = door
         self._base_url = base_url
@@ -69,6 +71,7 @@ class UpstoxFeed:
             subscriptions=Subscriptions(self._rules.honoured_within),
             waits=Waits(random or Random()),  # noqa: S311 - spreads waits
             calendar=calendar,
+            recorder=recorder or NoRecorder(),
         )
         self._plan = EMPTY_PLAN
         self._stop = Event()

@@ -118,10 +118,10 @@ class FeedConnection:
         now = self._clock.now()
         match message.type:
             case aiohttp.WSMsgType.BINARY:
-                self._facts.received(now, len(message.data))
+                self._facts.received(message.data, now)
                 self._take(message.data, now)
             case aiohttp.WSMsgType.TEXT:
-                self._facts.received(now, len(message.data))
+                self._facts.received(message.data, now)
                 self._facts.refused(refusal_in(str(message.data)))
             case aiohttp.WSMsgType.PING:
                 self._facts.liveness.received(now)

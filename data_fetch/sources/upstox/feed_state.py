@@ -9,6 +9,7 @@ from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect, DisconnectLog
 from data_fetch.core.feed.liveness import Condition, Liveness
 from data_fetch.core.feed.plan import Plan
+from data_fetch.core.feed.recorder import MessageRecorder
 from data_fetch.core.feed.renewal import is_worn
 from data_fetch.core.feed.subscriptions import Subscriptions
 from data_fetch.core.feed.ticks import TickBook, TickCounts
@@ -65,6 +66,7 @@ class FeedFacts:
     subscriptions: Subscriptions
     waits: Waits
     calendar: Callable[[], MarketCalendar]
+    recorder: MessageRecorder
     board: TickBoard = field(default_factory=TickBoard)
     book: TickBook = field(default_factory=TickBook)
     log: DisconnectLog = field(default_factory=DisconnectLog)
@@ -91,10 +93,11 @@ class FeedFacts:
         self.subscriptions.begin()
         self.liveness.opened(at)
 
-    def received(self, at: datetime, size: int) -> None:
-        """A message of *size* bytes came."""
+    def received(self, message: bytes | str, at: datetime) -> None:
+        """*message* came."""
+        self.recorder.add(message, at)
         self.counts.messages += 1
-        self.counts.bytes += size
+        self.counts.bytes += len(message)
         self.liveness.received(at)
 
     def refused(self, text: str) -> None:
@@ -143,6 +146,7 @@ class FeedFacts:
     def stopped(self, cause: str, at: datetime) -> None:
         """The feed is not running any more."""
         self.connected_since = None
+        self.recorder.close()
         self.liveness.stopped(cause, at)
         self._end_disconnect(at)
         self.look(at)

@@ -30,6 +30,7 @@ from feed_stub import (
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_stub import FreePacing, keeper
 
+from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
 from data_fetch.core.clock import ScaledClock
 from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.modes import Mode
@@ -38,6 +39,7 @@ from data_fetch.core.feed.ticks import BestPrices
 from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
 from data_fetch.sources.upstox.feed import UpstoxFeed
+from data_fetch.sources.upstox.feed_replay import replayed
 
 PRICES = {NIFTY: 25_000.5, BANK: 56_000.25, RELIANCE: 1_400.0}
 
@@ -531,3 +533,17 @@ def test_the_other_world_is_refused(stub: FeedStub) -> None:
 
     assert "is no paper exchange of this version" in refused.condition.cause
     assert stub.sockets == []
+
+
+def test_what_was_recorded_has_the_ticks_of_the_board(stub: FeedStub, tmp_path: Path) -> None:
+    feed = feed_of(stub, recorder=FeedRecorder(tmp_path))
+    started(feed, stub)
+    stub.send(b"\xff junk", '{"error":"a text"}')
+    for second in range(2, 5):
+        tick(stub, second)
+    until(lambda: feed.board.latest()[NIFTY].last_price == PRICES[NIFTY] + 4)
+    feed.stop()
+
+    ticks = replayed(read_recordings(recording_files(tmp_path)), PLAN.keys)
+
+    assert {each.key: each for each in ticks} == feed.board.latest()
