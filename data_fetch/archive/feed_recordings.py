@@ -81,7 +81,7 @@ class FeedRecorder:
         )
         unfinished = _unfinished(self._file)
         unfinished.touch(mode=OWNER_ONLY)
-        self._stream = gzip.open(unfinished, "wb", compresslevel=LEVEL)
+        self._stream = gzip.GzipFile(unfinished, "wb", compresslevel=LEVEL)
         self.problem = ""
 
     def _finish(self) -> None:

@@ -39,7 +39,7 @@ MODES = {0: Mode.LTPC, 1: Mode.FULL, 2: Mode.OPTION_GREEKS, 3: Mode.FULL_D30}
 STATUSES = dict(enumerate(MarketStatus))
 MINUTE_BARS = "I1"
 # The scale of `iv` on this wire is not documented: REST has percent in one place and a fraction in
-# another. No option of the exchange has 400 %, nor 4 %, so this tells them apart.
+# another. No option of the exchange has 400 %, nor 4 %: it lies between the two.
 LARGEST_FRACTION = 4.0
 LARGEST_PERCENT = 1e4
 # 9999-12-31, the last instant that Python has.
