@@ -166,18 +166,20 @@ class UpstoxFeed:
                 loss = await connection.run()
         except Stopped:
             raise
-        except TokenRejected as rejected:
-            facts.failed(rejected, self._clock.now())
-            return TOKEN_LOOK
         except DataFetchError as problem:
-            facts.failed(problem, self._clock.now())
-            required = problem.retry_after if isinstance(problem, RateLimited) else None
-            return facts.waits.next(required)
+            facts.failed(problem, self._clock.now(), self._plan.keys)
+            return self._wait_after(problem)
         if loss is None:
             facts.renewing(self._clock.now())
             return timedelta(0)
-        facts.lost(loss.cause, loss.since)
+        facts.lost(loss.cause, loss.since, self._plan.keys)
         return facts.waits.next()
+
+    def _wait_after(self, problem: DataFetchError) -> timedelta:
+        if isinstance(problem, TokenRejected):
+            return TOKEN_LOOK
+        required = problem.retry_after if isinstance(problem, RateLimited) else None
+        return self._facts.waits.next(required)
 
     async def _pause(self, wait: timedelta) -> None:
         """Wait, and keep the status up to date meanwhile."""

@@ -132,16 +132,16 @@ class FeedFacts:
         self.connected_since = None
         self.liveness.renewing(at)
 
-    def lost(self, cause: str, since: datetime) -> None:
-        """The connection ended."""
+    def lost(self, cause: str, since: datetime, keys: frozenset[str]) -> None:
+        """The connection, with *keys*, ended."""
         self.connected_since = None
         self.liveness.lost(cause, since)
-        self.log.lost(since, cause, self.keys)
+        self.log.lost(since, cause, keys)
 
-    def failed(self, problem: DataFetchError, at: datetime) -> None:
-        """No connection was established."""
+    def failed(self, problem: DataFetchError, at: datetime, keys: frozenset[str]) -> None:
+        """No connection, which was to have *keys*, was established."""
         self.liveness.failed(problem, at)
-        self.log.lost(at, str(problem), self.keys)
+        self.log.lost(at, str(problem), keys)
 
     def stopped(self, cause: str, at: datetime) -> None:
         """The feed is not running any more."""

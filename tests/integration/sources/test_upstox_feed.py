@@ -236,6 +236,8 @@ def test_a_rejected_token_waits_for_a_new_one(stub: FeedStub, tmp_path: Path) ->
 
     assert "Upstox rejects the access token (401 since" in refused.condition.cause
     assert "data-fetch login" in refused.condition.cause
+    assert refused.disconnect is not None
+    assert refused.disconnect.keys == PLAN.keys
     assert stub.tokens == ["Bearer first-token", "Bearer second-token"]
 
 
