@@ -238,12 +238,11 @@ class FeedStub:
 
 # Short, so that a test of silence is short; long enough for a busy machine.
 QUICK = LivenessRules(
-    heartbeat=timedelta(seconds=0.5),
-    pong_within=timedelta(seconds=2),
     mute_after=timedelta(seconds=1),
     dead_after=timedelta(seconds=2),
     honoured_within=timedelta(seconds=1),
 )
+HEARTBEAT = timedelta(seconds=1)
 PLAN = Plan({NIFTY: Mode.LTPC, BANK: Mode.LTPC, RELIANCE: Mode.LTPC})
 
 
@@ -285,6 +284,7 @@ def feed_of(
         clock=clock,
         calendar=MarketCalendar.reviewed,
         rules=rules,
+        heartbeat=HEARTBEAT,
         random=Random(1),
         recorder=recorder,
     )

@@ -57,14 +57,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivenessRules:
-    """A ping is sent after every *heartbeat*, and any message is due *pong_within* the last one.
-
-    Sentinels that are silent for *mute_after* make the feed mute, for *dead_after* dead. A key
+    """Sentinels that are silent for *mute_after* make the feed mute, for *dead_after* dead. A key
     without an entry *honoured_within* its request is requested again.
     """
 
-    heartbeat: timedelta = timedelta(seconds=10)
-    pong_within: timedelta = timedelta(seconds=15)
     mute_after: timedelta = timedelta(seconds=5)
     dead_after: timedelta = timedelta(seconds=10)
     honoured_within: timedelta = timedelta(seconds=5)
@@ -99,7 +95,6 @@ class Liveness:
         self._phase = _Phase.STOPPED
         self._cause = "the feed is not started"
         self._changed_at: datetime | None = None
-        self._last_sign: datetime | None = None
         # On the present connection.
         self._requested: dict[str, datetime] = {}
         self._last_ticks: dict[str, datetime] = {}
@@ -120,7 +115,6 @@ class Liveness:
     def opened(self, at: datetime) -> None:
         """The connection is open, and nothing has been received on it."""
         self._enter(_Phase.OPEN, "", at)
-        self._last_sign = at
         self._requested.clear()
         self._last_ticks.clear()
         self._statuses.clear()
@@ -130,10 +124,6 @@ class Liveness:
         self._requested = {
             key: self._requested.get(key, at) for key in self._sentinels if key in keys
         }
-
-    def received(self, at: datetime) -> None:
-        """A message, a ping or a pong came."""
-        self._last_sign = at
 
     def ticked(self, keys: Iterable[str], at: datetime) -> None:
         """Live prices of *keys* came."""
@@ -188,9 +178,6 @@ class Liveness:
 
     def _forget_later_than(self, now: datetime) -> None:
         """After the clock was set back: what came later than *now* came now."""
-        if self._last_sign is None:
-            return
-        self._last_sign = min(self._last_sign, now)
         for instants in (self._requested, self._last_ticks):
             for key, at in instants.items():
                 instants[key] = min(at, now)
@@ -209,14 +196,6 @@ class Liveness:
         return self._when_open(now, openings)
 
     def _when_open(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
-        assert self._last_sign is not None
-        if now - self._last_sign > self._rules.pong_within:
-            return Condition(
-                state=FeedState.DEAD,
-                cause=f"the connection has not answered since {_time(self._last_sign)}",
-                since=self._last_sign,
-                expected=bool(openings),
-            )
         if not openings:
             return Condition(
                 state=FeedState.MARKET_CLOSED,

@@ -6,18 +6,20 @@ up, and verifies no certificate. See `core.feed.liveness` for what the states me
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from datetime import timedelta
 from random import Random
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 
+from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, TokenRejected
 from data_fetch.core.feed.disconnects import Disconnect
+from data_fetch.core.feed.heartbeat import Heartbeat
 from data_fetch.core.feed.liveness import Condition, Liveness, LivenessRules
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
 from data_fetch.core.feed.recorder import MessageRecorder, NoRecorder
@@ -28,7 +30,7 @@ from data_fetch.core.market.session import TradingGroup
 from data_fetch.core.ports import Clock
 from data_fetch.sources.transport.tick_board import TickBoard
 from data_fetch.sources.upstox.feed_connection import LOOK_SECONDS, FeedConnection
-from data_fetch.sources.upstox.feed_doors import FeedDoor, open_socket
+from data_fetch.sources.upstox.feed_doors import FeedDoor, Socket, open_socket
 from data_fetch.sources.upstox.feed_state import FeedFacts, FeedStatus
 
 SENTINELS: Mapping[str, TradingGroup] = {
@@ -37,6 +39,9 @@ SENTINELS: Mapping[str, TradingGroup] = {
 }
 # How often a new token is looked for while there is none; nothing is sent for it.
 TOKEN_LOOK = timedelta(seconds=5)
+
+# A connection without any sign of life is dead after one and a half times as long.
+HEARTBEAT = timedelta(seconds=10)
 
 R = TypeVar("R")
 
@@ -59,16 +64,18 @@ class UpstoxFeed:
         calendar: Callable[[], MarketCalendar],
         sentinels: Mapping[str, TradingGroup] = SENTINELS,
         rules: LivenessRules | None = None,
+        heartbeat: timedelta = HEARTBEAT,
         random: Random | None = None,
         recorder: MessageRecorder | None = None,
     ) -> None:
         self._door = door
         self._base_url = base_url
         self._clock = clock
-        self._rules = _on_clock(rules or LivenessRules(), clock)
+        self._heartbeat = heartbeat.total_seconds()
+        rules = _on_clock(rules or LivenessRules(), clock)
         self._facts = FeedFacts(
-            liveness=Liveness(sentinels, self._rules),
-            subscriptions=Subscriptions(self._rules.honoured_within),
+            liveness=Liveness(sentinels, rules),
+            subscriptions=Subscriptions(rules.honoured_within),
             waits=Waits(random or Random()),  # noqa: S311 - spreads waits
             calendar=calendar,
             recorder=recorder or NoRecorder(),
@@ -151,19 +158,20 @@ class UpstoxFeed:
             self._facts.stopped(cause, self._clock.now())
 
     async def _connect(self, session: aiohttp.ClientSession) -> timedelta:
-        """One connection, from the attempt to its end; the result is the wait after it."""
+        """One connection, from the attempt to its end; the result is the wait after it.
+
+        A virtual clock is held until the connection stands.
+        """
         facts = self._facts
-        facts.liveness.trying(self._clock.now())
-        facts.look(self._clock.now())
-        facts.counts.attempts += 1
+        facts.attempted(self._clock.now())
         try:
-            address = await self._door.address(session, self._stop)
-            async with open_socket(session, address, self._clock, self._base_url) as socket:
-                facts.opened(self._clock.now())
-                connection = FeedConnection(
-                    socket, facts, lambda: self._plan, self._clock, self._rules
-                )
-                loss = await connection.run()
+            with ExitStack() as held:
+                held.callback(self._clock.hold().release)
+                address = await self._watched(self._door.address(session, self._stop))
+                async with open_socket(session, address, self._clock, self._base_url) as socket:
+                    facts.opened(self._clock.now())
+                    held.close()
+                    loss = await self._connection(socket).run()
         except Stopped:
             raise
         except DataFetchError as problem:
@@ -175,6 +183,10 @@ class UpstoxFeed:
         facts.lost(loss.cause, loss.since, self._plan.keys)
         return facts.waits.next()
 
+    def _connection(self, socket: Socket) -> FeedConnection:
+        heartbeat = Heartbeat(stopwatch(), self._heartbeat, 1.5 * self._heartbeat)
+        return FeedConnection(socket, self._facts, lambda: self._plan, self._clock, heartbeat)
+
     def _wait_after(self, problem: DataFetchError) -> timedelta:
         if isinstance(problem, TokenRejected):
             return TOKEN_LOOK
@@ -182,12 +194,22 @@ class UpstoxFeed:
         return self._facts.waits.next(required)
 
     async def _pause(self, wait: timedelta) -> None:
-        """Wait, and keep the status up to date meanwhile."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + wait.total_seconds()
-        while (left := until - loop.time()) > 0:
-            self._facts.look(self._clock.now())
-            await asyncio.sleep(min(left, LOOK_SECONDS))
+        """Wait for *wait*, which is real time."""
+        with ExitStack() as held:
+            held.callback(self._clock.hold().release)
+            until = self._clock.now() + self._clock.elapsed_in(wait)
+            await self._watched(asyncio.to_thread(self._clock.wait, until, self._stop))
+
+    async def _watched(self, work: Coroutine[Any, Any, R]) -> R:
+        """The result of *work*; the status is kept up to date meanwhile."""
+        task = asyncio.create_task(work)
+        try:
+            while not task.done():
+                self._facts.look(self._clock.now())
+                await asyncio.wait({task}, timeout=LOOK_SECONDS)
+            return task.result()
+        finally:
+            task.cancel()
 
 
 def _taken(waiting: "deque[R]") -> list[R]:

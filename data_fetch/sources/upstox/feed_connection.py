@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from secrets import token_hex
 
 import aiohttp
 from aiohttp.http import WSMessageTextBytes
 
-from data_fetch.core.clock import stopwatch
+from data_fetch.core.clock import IST, stopwatch
 from data_fetch.core.errors import BadRecord
-from data_fetch.core.feed.liveness import FeedState, LivenessRules
+from data_fetch.core.feed.heartbeat import Heartbeat
+from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan, Request, changes
 from data_fetch.core.ports import Clock
 from data_fetch.core.text import presentable
@@ -41,7 +42,8 @@ class Loss:
 
 
 class FeedConnection:
-    """Reads *socket*, keeps its subscriptions as *plan* returns them, and sends pings.
+    """Reads *socket*, keeps its subscriptions as *plan* returns them, and sends pings, which
+    *heartbeat* times.
 
     Everything it finds goes into *facts*.
     """
@@ -52,15 +54,15 @@ class FeedConnection:
         facts: FeedFacts,
         plan: Callable[[], Plan],
         clock: Clock,
-        rules: LivenessRules,
+        heartbeat: Heartbeat,
     ) -> None:
         self._socket = socket
         self._facts = facts
         self._plan = plan
         self._clock = clock
-        self._rules = rules
+        self._heartbeat = heartbeat
         self._sent = EMPTY_PLAN
-        self._opened_at = self._pinged_at = clock.now()
+        self._opened_at = self._last_sign = clock.now()
 
     async def run(self) -> Loss | None:
         """Return when the connection is lost or is to be given up; None: it is to be renewed."""
@@ -84,15 +86,17 @@ class FeedConnection:
 
     async def _look(self) -> Loss | None:
         """Everything that is due without a message."""
-        now = self._clock.now()
+        now, second = self._clock.now(), stopwatch()
+        if self._heartbeat.is_unanswered(second):
+            since = f"{self._last_sign.astimezone(IST):%H:%M:%S} IST"
+            return Loss(f"the connection has not answered since {since}", self._last_sign)
         condition = self._facts.look(now)
         if condition.state is FeedState.DEAD:
             return Loss(condition.cause, condition.since)
         alive_since = condition.since if condition.state is FeedState.LIVE else None
         await self._follow(self._plan(), now)
         await self._send(self._facts.subscriptions.overdue(now, alive_since), now)
-        if not timedelta(0) <= now - self._pinged_at < self._rules.heartbeat:
-            self._pinged_at = now
+        if self._heartbeat.is_due(second):
             await self._socket.ping()
         return None
 
@@ -115,7 +119,8 @@ class FeedConnection:
             message = await self._socket.receive(seconds)
         except TimeoutError:
             return None
-        now = self._clock.now()
+        now = self._last_sign = self._clock.now()
+        self._heartbeat.received(stopwatch())
         match message.type:
             case aiohttp.WSMsgType.BINARY:
                 self._facts.received(message.data, now)
@@ -124,11 +129,10 @@ class FeedConnection:
                 self._facts.received(message.data, now)
                 self._facts.refused(refusal_in(str(message.data)))
             case aiohttp.WSMsgType.PING:
-                self._facts.liveness.received(now)
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._socket.pong(message.data)
             case aiohttp.WSMsgType.PONG:
-                self._facts.liveness.received(now)
+                pass
             case _:
                 return Loss(_cause_of_end(message), now)
         return None

@@ -86,6 +86,11 @@ class FeedFacts:
         self.board.keep(self.keys)
         self.liveness.requested(self.keys, at)
 
+    def attempted(self, at: datetime) -> None:
+        """A connection is being established."""
+        self.counts.attempts += 1
+        self.liveness.trying(at)
+
     def opened(self, at: datetime) -> None:
         """A connection is open."""
         self.counts.connections += 1
@@ -98,7 +103,6 @@ class FeedFacts:
         self.recorder.add(message, at)
         self.counts.messages += 1
         self.counts.bytes += len(message)
-        self.liveness.received(at)
 
     def refused(self, text: str) -> None:
         """The feed refused a request, in these words."""

@@ -172,7 +172,7 @@ def test_silence_at_night_is_normal(stub: FeedStub) -> None:
     feed.start()
     try:
         # Far more pings than a mute connection gets in a session.
-        until(lambda: stub.pings >= 8)
+        until(lambda: stub.pings >= 4)
         seen, status = causes(feed), feed.status()
     finally:
         feed.stop()

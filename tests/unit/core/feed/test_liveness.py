@@ -48,8 +48,7 @@ def opened(at: datetime) -> Liveness:
 
 
 def state(liveness: Liveness, at: datetime) -> FeedState:
-    """The state at *at* of a connection that answers pings."""
-    liveness.received(at)
+    """The state at *at*."""
     return liveness.condition(at, CALENDAR).state
 
 
@@ -91,7 +90,6 @@ def test_a_feed_that_never_ticked_is_connecting_and_then_mute() -> None:
 def test_a_cause_names_the_keys_and_the_time_and_its_instant_is_the_last_tick() -> None:
     liveness = opened(ist("10:00:00"))
     liveness.ticked([NIFTY], ist("10:00:01"))
-    liveness.received(ist("10:00:09"))
 
     condition = liveness.condition(ist("10:00:09"), CALENDAR)
 
@@ -104,23 +102,12 @@ def test_a_cause_names_the_keys_and_the_time_and_its_instant_is_the_last_tick() 
     )
 
 
-@pytest.mark.parametrize("at", ["10:00:00", "23:00:00"])
-def test_a_connection_that_answers_nothing_is_dead_at_any_time(at: str) -> None:
-    liveness = opened(ist(at))
-
-    condition = liveness.condition(ist(at) + RULES.pong_within + SECOND, CALENDAR)
-
-    assert condition.state is FeedState.DEAD
-    assert condition.since == ist(at)
-
-
 CLOSED_AT = ["09:14:59", "15:15:00", "20:00:00", "2026-09-19 11:00:00"]
 
 
 @pytest.mark.parametrize("at", CLOSED_AT)
 def test_no_price_is_expected_while_the_calendar_is_closed(at: str) -> None:
     liveness = opened(ist(at) - 300 * SECOND)
-    liveness.received(ist(at))
 
     condition = liveness.condition(ist(at), CALENDAR)
 
@@ -259,12 +246,11 @@ def looks(day: date, offset: int) -> Iterator[datetime]:
 
 
 def states_of(day: date, offset: int, mute_from: datetime | None = None) -> Sequence[FeedState]:
-    """The states over *day* of one connection that answers pings and reports the status of its
-    segment, and whose sentinels tick in sessions until *mute_from*."""
+    """The states over *day* of one connection that reports the status of its segment, and whose
+    sentinels tick in sessions, until *mute_from*."""
     liveness = opened(datetime(day.year, day.month, day.day, tzinfo=IST) - SECOND)
     found, before = [], None
     for at in looks(day, offset):
-        liveness.received(at)
         opening = open_since(YEAR, INDEX, at)
         if mute_from is None or at < mute_from:
             if opening != before:
@@ -316,7 +302,6 @@ def test_a_feed_that_goes_mute_in_a_session_is_found_within_ten_seconds(
         liveness.ticked([NIFTY], max(opening, mute_from))
     later = [mute_from + n * SECOND for n in range(12)]
     for at in later:
-        liveness.received(at)
         found = liveness.condition(at, YEAR).state
         expected = open_since(YEAR, INDEX, at) is not None
         assert expected or found is FeedState.MARKET_CLOSED
