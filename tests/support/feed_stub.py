@@ -268,7 +268,7 @@ def feed_of(
     pacing: Pacing | None = None,
     rules: LivenessRules = QUICK,
     redirected: bool = False,
-    clock: ScaledClock | None = None,
+    clock: Clock | None = None,
     world: World = World.LIVE,
     recorder: MessageRecorder | None = None,
 ) -> UpstoxFeed:

@@ -31,7 +31,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_stub import FreePacing, keeper
 
 from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
-from data_fetch.core.clock import ScaledClock
+from data_fetch.core.clock import ScaledClock, VirtualClock
 from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
@@ -345,6 +345,21 @@ def test_waits_grow_until_prices_come(stub: FeedStub, feed: UpstoxFeed) -> None:
     assert gaps[0] >= 0.5
     assert gaps[1] >= 1.0
     assert gaps[2] >= 2.0
+
+
+def test_on_a_virtual_clock_waits_take_its_time(stub: FeedStub) -> None:
+    clock = VirtualClock(SESSION)
+    stub.upgrading = [Refusal(503)] * 5
+    feed = feed_of(stub, clock=clock)
+    feed.start()
+    try:
+        until(lambda: len(feed.board.latest()) == 3)
+        waited = clock.now() - SESSION
+    finally:
+        feed.stop()
+
+    # 1, 2, 4, 8 and 16 s, each shortened by up to a half.
+    assert timedelta(seconds=15.5) <= waited <= timedelta(seconds=31)
 
 
 # Messages
