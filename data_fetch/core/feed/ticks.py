@@ -187,18 +187,8 @@ class TickBook:
         if not 0 <= traded_ms <= self._latest_trade_ms:
             self.counts.impossible += 1
             return
-        # Not `min` and `max`: a comparison with what is no number is false.
         close = prev_close if 0.0 < prev_close <= LARGEST_PRICE else None
-        if before is not None:
-            traded_ms = traded_ms or before.traded_ms
-            close = close or before.prev_close
-            if detail is not None and before.detail is not None:
-                detail = before.detail.merged(detail)
-            if traded_ms <= before.traded_ms and self._is_old(
-                before, mode, price, traded_ms, ltq, close, detail
-            ):
-                return
-        self._fresh[key] = _new_tuple(
+        tick = _new_tuple(
             Tick,
             (
                 key,
@@ -212,6 +202,13 @@ class TickBook:
                 detail,
             ),
         )
+        # A whole packet of the cheapest mode, with a later trade, is what comes most.
+        if before is not None and (
+            traded_ms <= before.traded_ms or detail is not None or close is None
+        ):
+            self._take_after(before, tick)
+        else:
+            self._fresh[key] = tick
 
     def end(self) -> dict[str, Tick]:
         """The ticks of the message that began last, by key."""
@@ -230,23 +227,20 @@ class TickBook:
             self.counts.priceless += 1
         return before is not None
 
-    def _is_old(
-        self,
-        before: Tick,
-        mode: Mode,
-        price: float,
-        traded_ms: int,
-        ltq: int,
-        close: float | None,
-        detail: Detail | None,
-    ) -> bool:
-        """Whether a packet, whose trade is not later than that of *before*, is to be dropped."""
-        if traded_ms < before.traded_ms:
+    def _take_after(self, before: Tick, tick: Tick) -> None:
+        """Take *tick* with what it lacks, unless it says nothing new."""
+        detail = tick.detail
+        if detail is not None and before.detail is not None:
+            detail = before.detail.merged(detail)
+        tick = tick._replace(
+            traded_ms=tick.traded_ms or before.traded_ms,
+            prev_close=tick.prev_close or before.prev_close,
+            detail=detail,
+        )
+        known = before._replace(received_at=tick.received_at, server_time=tick.server_time)
+        if tick.traded_ms < before.traded_ms:
             self.counts.backwards += 1
-            return True
-        new = (mode, price, ltq if ltq > 0 else None, close, detail)
-        known = (before.mode, before.last_price, before.ltq, before.prev_close, before.detail)
-        if self._repeats or new != known:
-            return False
-        self.counts.duplicates += 1
-        return True
+        elif tick == known and not self._repeats:
+            self.counts.duplicates += 1
+        else:
+            self._fresh[tick.key] = tick
