@@ -1,7 +1,7 @@
 """A client of the paper exchange's market data feed, for tests: every frame as it comes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -84,13 +84,15 @@ class FeedClient:
             raise Closed(None) from gone
 
 
-@contextmanager
-def connected(client: ExchangeClient, path: str = FEED) -> Iterator[FeedClient]:
+def connected(client: ExchangeClient, path: str = FEED) -> AbstractContextManager[FeedClient]:
     """A socket by the redirect, as the SDK opens it. Raises WebSocketBadStatusException."""
-    headers = [] if client.token is None else [f"Authorization: Bearer {client.token}"]
-    socket = websocket.create_connection(
-        socket_url(client, path), header=headers, timeout=PATIENCE_SECONDS
-    )
+    return connected_to(socket_url(client, path), client.token)
+
+
+@contextmanager
+def connected_to(url: str, token: str | None) -> Iterator[FeedClient]:
+    headers = [] if token is None else [f"Authorization: Bearer {token}"]
+    socket = websocket.create_connection(url, header=headers, timeout=PATIENCE_SECONDS)
     try:
         yield FeedClient(socket)
     finally:

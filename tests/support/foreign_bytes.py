@@ -39,6 +39,7 @@ from data_fetch.core.feed.ticks import TickBook
 from data_fetch.core.market.table import parse_override
 from data_fetch.core.pacing import RateRules
 from data_fetch.core.world import World
+from data_fetch.paper_exchange.feed.commands import BadCommand, parse_command
 from data_fetch.reading.instants import date_of, instant
 from data_fetch.services.access_tokens import AccessTokens
 from data_fetch.serving.bodies import with_whole_body
@@ -534,6 +535,11 @@ PARSERS = {
     "paper exchange: its clock": Parser(
         lambda body, _: read_paper_clock(body, "http://127.0.0.1:1"),
         _of({"now": "2026-09-16T09:15:50+05:30", "speed": 1.0}),
+    ),
+    "paper exchange: a command of its feed": Parser(
+        lambda body, _: parse_command(body),
+        _of({"guid": "1", "method": "sub", "data": {"mode": "full", "instrumentKeys": ["A|B"]}}),
+        (BadCommand,),
     ),
     "the token's claims": Parser(
         _text(token_claims), _of(b"eyJhbGciOiJIUzI1NiJ9." + CLAIMS + b".c2lnbmF0dXJl")

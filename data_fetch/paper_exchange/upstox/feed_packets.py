@@ -6,16 +6,13 @@ instrument in a mode, and the status of the segments. Volatility is a fraction.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as proto
 
 from data_fetch.core.clock import IST
 from data_fetch.core.market.calendar import F_AND_O_STOCK, FUTURES_AND_OPTIONS, OTHER_STOCK
-from data_fetch.paper_exchange.market.chain_prices import ChainLegs, order_book
 from data_fetch.paper_exchange.market.contracts import Contract
 from data_fetch.paper_exchange.market.days import (
     BETWEEN_TRADES,
@@ -27,6 +24,7 @@ from data_fetch.paper_exchange.market.days import (
 from data_fetch.paper_exchange.market.depth import Depth, Level, around, levels_behind
 from data_fetch.paper_exchange.market.live import Auction, LiveDay, LiveDays
 from data_fetch.paper_exchange.market.market import PaperMarket, Tradable, last_trade_of
+from data_fetch.paper_exchange.upstox.feed_chains import FeedChains, Leg
 from data_fetch.paper_exchange.upstox.market_times import MarketTimesApi
 from data_fetch.paper_exchange.upstox.quotes import candle_of, day_candle
 
@@ -58,15 +56,6 @@ REQUEST_MODES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Leg:
-    """What an option has beside its trades."""
-
-    greeks: Any
-    iv: float
-    depth: Depth
-
-
-@dataclass(frozen=True, slots=True)
 class _State:
     """An instrument at the instant."""
 
@@ -86,28 +75,19 @@ class FeedPackets:
         self.market = market
         self.days = LiveDays(market)
         self.times = MarketTimesApi(market.days)
-        self._legs: dict[tuple[str, date], tuple[date, ChainLegs]] = {}
+        self.chains = FeedChains(market)
 
     def at(self, now: Moment) -> "FeedInstant":
         return FeedInstant(self, now)
 
-    def legs(self, contract: Contract, day: date) -> ChainLegs:
-        """The chain of an option as it is listed on *day*."""
-        name = (contract.underlying.symbol, contract.expiry)
-        known = self._legs.get(name)
-        if known is None or known[0] != day:
-            legs = self.market.chains.legs(contract.underlying, contract.expiry, day)
-            known = self._legs[name] = (day, legs)
-        return known[1]
-
 
 class FeedInstant:
-    """The feed at one instant. Packets that cost the same work for several keys share it."""
+    """The feed at one instant."""
 
     def __init__(self, packets: FeedPackets, now: Moment) -> None:
         self._parts = packets
         self._market = packets.market
-        self._chains: dict[tuple[str, date], dict[str, _Leg]] = {}
+        self._legs = packets.chains.at(now)
         self.now = now
 
     @property
@@ -214,7 +194,7 @@ class FeedInstant:
         first.firstDepth.CopyFrom(_quote(best))
         leg = self._leg(state.live.tradable)
         if leg is not None:
-            first.optionGreeks.CopyFrom(leg.greeks)
+            first.optionGreeks.CopyFrom(_greeks(leg))
             first.iv = leg.iv
         return first
 
@@ -246,7 +226,7 @@ class FeedInstant:
         )
         leg = self._leg(live.tradable)
         if leg is not None:
-            full.optionGreeks.CopyFrom(leg.greeks)
+            full.optionGreeks.CopyFrom(_greeks(leg))
             full.iv = leg.iv
         if state.auction is not None:
             full.casEligible = True
@@ -277,48 +257,16 @@ class FeedInstant:
         """The number of the order book's state: it is the last one after the close."""
         return min(int(self.now.seconds), live.ends) // live.book_seconds
 
-    def _leg(self, tradable: Tradable) -> _Leg | None:
+    def _leg(self, tradable: Tradable) -> Leg | None:
         if not isinstance(tradable, Contract) or tradable.kind == "FUT":
             return None
-        name = (tradable.underlying.symbol, tradable.expiry)
-        if name not in self._chains:
-            self._chains[name] = self._valued(self._parts.legs(tradable, self.now.day))
-        return self._chains[name].get(tradable.key)
-
-    def _valued(self, legs: ChainLegs) -> dict[str, _Leg]:
-        """Greeks and books of a chain by key: those of the REST chain at this instant."""
-        fair = self._market.chains.fair(legs, self._market.days.last_traded(self.now))
-        book, greeks, lot = order_book(legs, fair), fair.greeks, legs.lot
-        sensitivities = zip(
-            np.round(greeks.delta, 4).tolist(),
-            np.round(greeks.theta, 4).tolist(),
-            np.round(greeks.gamma, 6).tolist(),
-            np.round(greeks.vega, 4).tolist(),
-            np.round(greeks.rho, 4).tolist(),
-            strict=True,
-        )
-        levels = zip(
-            book.bid.tolist(),
-            (book.bid_lots * lot).tolist(),
-            book.ask.tolist(),
-            (book.ask_lots * lot).tolist(),
-            strict=True,
-        )
-        totals = zip(
-            (book.total_bid_lots * float(lot)).tolist(),
-            (book.total_ask_lots * float(lot)).tolist(),
-            strict=True,
-        )
-        volatilities = np.round(greeks.iv, 4).tolist()
-        columns = zip(legs.contracts, sensitivities, volatilities, levels, totals, strict=True)
-        return {
-            contract.key: _Leg(_greeks(*each), iv, Depth((Level(*level),), *total))
-            for contract, each, iv, level, total in columns
-        }
+        return self._legs.of(tradable)
 
 
-def _greeks(delta: float, theta: float, gamma: float, vega: float, rho: float) -> Any:
-    return proto.OptionGreeks(delta=delta, theta=theta, gamma=gamma, vega=vega, rho=rho)
+def _greeks(leg: Leg) -> Any:
+    return proto.OptionGreeks(
+        delta=leg.delta, theta=leg.theta, gamma=leg.gamma, vega=leg.vega, rho=leg.rho
+    )
 
 
 def _quote(level: Level) -> Any:

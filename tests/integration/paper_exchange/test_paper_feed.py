@@ -23,6 +23,7 @@ from feed_client import (
     FeedClient,
     Frame,
     connected,
+    connected_to,
     packets,
     parsed,
     socket_url,
@@ -30,10 +31,12 @@ from feed_client import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import paper_exchange
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as proto
 from websocket import ABNF
 
 from data_fetch.core.clock import IST, VirtualClock
+from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, Plan
@@ -116,6 +119,22 @@ class TestConnecting:
         assert response.headers["Location"].startswith(
             socket_url(client, "/market-data-feeder/v3/upstox-developer-api/feeds?requestId=")
         )
+
+    def test_the_handshake_is_marked(self, client: ExchangeClient) -> None:
+        with connected(client) as feed:
+            assert PAPER_MARK.lower() in feed.socket.getheaders()
+
+    @pytest.mark.parametrize(
+        ("kind", "host"), [("feed-nowhere", "ws://127.0.0.1:9/"), ("feed-used-code", "ws://127")]
+    )
+    def test_faults_of_the_address(self, client: ExchangeClient, kind: str, host: str) -> None:
+        client.inject(kind=kind, api="feed-authorize", times=1)
+        address = client.data(f"{FEED}/authorize")["authorized_redirect_uri"]
+
+        assert address.startswith(host)
+        assert client.data(f"{FEED}/authorize")["authorized_redirect_uri"] != address
+        with pytest.raises((OSError, websocket.WebSocketBadStatusException)):
+            websocket.create_connection(address, timeout=PATIENCE_SECONDS)
 
     @pytest.mark.parametrize("path", [f"{FEED}/authorize", FEED])
     def test_a_token_is_needed(self, client: ExchangeClient, path: str) -> None:
@@ -627,17 +646,52 @@ class TestRecording:
                 received = feed.subscribe([NIFTY, client.key("TCS")], "full")
                 client.advance("2026-09-16 11:23:50")
                 received += feed.drain()
-        lines = [orjson.loads(line) for line in (tmp_path / "feed-1.jsonl").open()]
+        lines = lines_of(tmp_path / "feed-1.jsonl")
 
-        recorded = [
-            line["frame"] if line["type"] == "text" else b64decode(line["frame"]) for line in lines
-        ]
-        assert digest(recorded) == digest(received)
+        assert digest(recorded(lines)) == digest(received)
         assert [line["at"][11:] for line in lines] == [
             *["11:23:31+05:30"] * 2,
             *["11:23:50+05:30"] * 2,
         ]
         assert [line["type"] for line in lines] == ["binary", "binary", "text", "binary"]
+
+    def test_of_a_process_whose_clock_runs(self, tmp_path: Path) -> None:
+        options = ("--record-feed", str(tmp_path / "frames"))
+        with paper_exchange(tmp_path, "2026-09-16T11:23:31", 60, *options) as url:
+            address = url.replace("http", "ws", 1) + FEED
+            with connected_to(address, "paper-analytics") as feed:
+                feed.send("sub", [NIFTY])
+                received = []
+                while len(received) < 5:
+                    code, frame = feed.receive()
+                    received += [frame] if code == ABNF.OPCODE_BINARY else []
+            sent = recorded(lines_of(tmp_path / "frames" / "feed-1.jsonl"))
+
+        assert digest(sent[:5]) == digest(received)
+        first, *later = [frame.currentTs for frame in parsed(received)]
+        assert later == sorted(later)
+        assert first < later[-1]
+
+    def test_is_the_same_in_every_process(self, tmp_path: Path) -> None:
+        sent = []
+        for name in ("first", "second"):
+            clock, folder = ManualClock("2026-09-16 11:23:31"), tmp_path / name
+            with PaperExchange(clock, symbols=SYMBOLS, feed_recordings=folder) as exchange:
+                client = ExchangeClient(exchange, clock)
+                with connected(client) as feed:
+                    feed.subscribe([NIFTY, client.key("TCS"), client.future("TCS")], "full")
+                    client.advance("2026-09-16 11:23:50")
+                    feed.drain()
+            sent.append(digest(recorded(lines_of(folder / "feed-1.jsonl"))))
+        assert sent[0] == sent[1]
+
+
+def lines_of(file: Path) -> list[dict[str, str]]:
+    return [orjson.loads(line) for line in file.read_bytes().splitlines()]
+
+
+def recorded(lines: list[dict[str, str]]) -> list[Frame]:
+    return [line["frame"] if line["type"] == "text" else b64decode(line["frame"]) for line in lines]
 
 
 def digest(frames: list[Frame]) -> str:
