@@ -17,13 +17,13 @@ class Leg:
     """What an option has beside its trades: *iv* a fraction, *theta* per day, *vega* and *rho*
     per point. *depth* has the best level only."""
 
+    depth: Depth
     delta: float
     theta: float
     gamma: float
     vega: float
     rho: float
     iv: float
-    depth: Depth
 
 
 class FeedChains:
@@ -76,7 +76,7 @@ class LegsAtInstant:
         rows = zip(*(column.tolist() for column in columns), strict=True)
         depths = _depths(order_book(legs, fair), legs.lot)
         return {
-            contract.key: Leg(*row, depth)
+            contract.key: Leg(depth, *row)
             for contract, row, depth in zip(legs.contracts, rows, depths, strict=True)
         }
 
