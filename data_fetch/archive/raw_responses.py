@@ -104,7 +104,7 @@ class RawResponseStore:
     share it."""
 
     def __init__(self, folder: Path, keep_days: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._keep_days = keep_days
         self._lock = Lock()
         # The length of each file when it last ended in a complete member.
@@ -123,13 +123,13 @@ class RawResponseStore:
             return
         responses = sorted((StoredResponse(*each) for each in raw_responses), key=_file_of)
         for (day, source), of_file in groupby(responses, _file_of):
-            self._write(self._folder / day, source, list(of_file))
+            self._write(self.folder / day, source, list(of_file))
 
     def prune(self, today: date) -> list[date]:
         """Remove the days that are more than *keep_days* before *today*; return them."""
         gone = [day for day in self._days() if day < today - timedelta(days=self._keep_days)]
         for day in gone:
-            shutil.rmtree(self._folder / day.isoformat(), ignore_errors=True)
+            shutil.rmtree(self.folder / day.isoformat(), ignore_errors=True)
         return gone
 
     def raw_responses(
@@ -148,7 +148,7 @@ class RawResponseStore:
             if not first_day <= day <= last_day:
                 continue
             found: list[_Member] = []
-            for file in _files(self._folder / day.isoformat(), source):
+            for file in _files(self.folder / day.isoformat(), source):
                 # Taken before reading, because a process may be writing.
                 size = file.stat().st_size
                 contents = _contents(file)
@@ -165,7 +165,7 @@ class RawResponseStore:
             (day, member.underlying)
             for day in self._days()
             if first_day <= day <= last_day
-            for file in _files(self._folder / day.isoformat(), None)
+            for file in _files(self.folder / day.isoformat(), None)
             for member in _contents(file).members
         }
         return sorted(found)
@@ -221,7 +221,7 @@ class RawResponseStore:
         return _packed(response, _body(response.raw_response.body))
 
     def _days(self) -> list[date]:
-        folders = self._folder.iterdir() if self._folder.is_dir() else ()
+        folders = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(day for each in folders if (day := _day(each.name)) is not None)
 
 

@@ -65,10 +65,11 @@ def show(key: str, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    for name, value in document.items():
-        print_out(f"{name.replace('_', ' '):<12} {'' if value is None else value}")
+    for name, value in {**document, **document.pop("subject")}.items():
+        if value is not None:
+            print_out(f"{name.replace('_', ' '):<14} {value}")
     if unit.reason is not None:
-        print_out(f"{'to do':<12} {REMEDIES[unit.reason]}")
+        print_out(f"{'to do':<14} {REMEDIES[unit.reason]}")
 
 
 def changes(name: str, help_text: str) -> Callable[..., Any]:

@@ -37,7 +37,7 @@ def unit_document(unit: WorkUnit) -> dict[str, Any]:
         "subject": dict(unit.subject),
         "offered_at": ist_text(unit.offered_at),
         "changed_at": ist_text(unit.changed_at),
-        "next_try": ist_text(unit.next_try),
+        "next_try": ist_text(unit.next_try) if unit.state is UnitState.WAITING else None,
         "lease_until": ist_text(unit.lease_until),
         "run_id": unit.run_id,
     }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from data_fetch.archive.raw_responses import RawResponseStore
+from data_fetch.core.errors import NothingStored
 from data_fetch.core.ports import Clock
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.timetable import CHAIN_REPROCESS
@@ -37,11 +38,18 @@ class ReprocessUnits:
         """Reprocess one day of one underlying, and settle its unit.
 
         Each snapshot is rewritten in a transaction of its own, and one that is as it would be
-        written stays as it is: the same unit may be done again.
+        written stays as it is: the same unit may be done again. Raises NothingStored without a
+        response: on another machine, or when they have been deleted since.
         """
-        day = date.fromisoformat(lease.unit.subject["day"])
-        bodies = self._raw_store.raw_responses(day, day, lease.unit.subject["underlying"])
-        self._reprocess.run(bodies)
+        subject = lease.unit.subject
+        day, underlying = date.fromisoformat(subject["day"]), subject["underlying"]
+        if (day, underlying) not in self._raw_store.underlyings(day, day):
+            raise NothingStored(
+                f"{self._raw_store.folder} has no raw response of {underlying} on {day}",
+                hint="Let this machine see the collector's folder, then replay the unit; drop it "
+                "if RAW_VAULT_DAYS have passed.",
+            )
+        self._reprocess.run(self._raw_store.raw_responses(day, day, underlying))
         with self._store.writing() as connection:
             lease.settle(connection, self._clock.now())
 

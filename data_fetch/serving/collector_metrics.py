@@ -63,7 +63,7 @@ def _metrics(facts: CollectorFacts) -> Iterator[GaugeMetricFamily]:
     if facts.waiting_rows is not None:
         yield _one(
             "data_fetch_store_waiting_rows",
-            "Rows in the embedded store that stands in for the configured one.",
+            "Rows in the SQLite store that stands in for the configured one.",
             facts.waiting_rows,
         )
     if facts.token is not None and facts.token.expires_at is not None:

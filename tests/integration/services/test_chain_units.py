@@ -12,6 +12,7 @@ from chain_env import CALENDAR, ChainEnv, chain_env
 from unit_desk import UnitDesk
 
 from data_fetch.analytics.chain_pricing import not_priced
+from data_fetch.archive.raw_responses import RawResponseStore
 from data_fetch.core.chains.chains import content_hash
 from data_fetch.core.chains.valuation import NOT_PRICED, Reason
 from data_fetch.core.errors import LostUnit
@@ -189,6 +190,26 @@ def test_a_store_without_the_chain_is_refused_with_a_hint(shared: Shared) -> Non
     [dead] = shared.desk.units.dead()
     assert dead.reason is UnitFailure.REFUSED
     assert "same DATABASE_URL" in (dead.error or "")
+
+
+def test_a_worker_that_cannot_see_the_raw_responses_refuses_the_unit(
+    shared: Shared, tmp_path: Path
+) -> None:
+    env, elsewhere = shared.env, RawResponseStore(tmp_path / "another disk", 0)
+    shared.poll()
+    shared.desk.work_off()
+    reprocess = chain_reprocess_at(env.store, CALENDAR, env.clock)
+    shared.kinds[UnitKind.REPROCESSING] = ReprocessUnits(
+        env.store, reprocess, elsewhere, shared.desk.clock
+    ).do
+    days = env.raw_store.underlyings(date.min, date.max)
+    offer_reprocessing(shared.desk.units, days, shared.desk.clock.now())
+
+    shared.desk.work_off()
+
+    [dead] = shared.desk.units.dead()
+    assert dead.reason is UnitFailure.REFUSED
+    assert "another disk has no raw response of NIFTY" in str(dead.error)
 
 
 def test_workers_reprocess_each_day_of_an_underlying_once(shared: Shared) -> None:
