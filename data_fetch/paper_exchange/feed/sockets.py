@@ -71,12 +71,23 @@ class FeedSockets:
         )
         self._numbers = count(1)
         self._open: dict[int, Connection] = {}
+        self._connected = 0
 
     async def serve(self, request: web.Request, authorization: str) -> web.StreamResponse:
         """Upgrade *request* to a socket, and serve it until it ends."""
-        is_over = len(self._open) >= self._rules.connections
+        is_over = self._connected >= self._rules.connections
         if is_over and self._rules.over_limit is OverLimit.REFUSE:
             return web.Response(status=FORBIDDEN)
+        # Counted before the handshake, so that two at once are two.
+        self._connected += 1
+        try:
+            return await self._upgrade(request, authorization, is_over=is_over)
+        finally:
+            self._connected -= 1
+
+    async def _upgrade(
+        self, request: web.Request, authorization: str, *, is_over: bool
+    ) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             autoping=False, timeout=CLOSE_SECONDS, writer_limit=MOST_UNREAD_BYTES
         )
@@ -146,7 +157,9 @@ class FeedSockets:
                 _run_on(loop, tick)
         finally:
             hold.release()
-            connection.ended.set()
+            # Without a thread that follows it a connection would be mute.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(connection.close)
 
     def _next_tick(self, now: datetime) -> datetime:
         """The next whole second during trading, else the next ping.

@@ -21,6 +21,9 @@ class _Grant:
     authorization: str
     at: datetime
 
+    def is_late(self, now: datetime) -> bool:
+        return now >= self.at + CODE_LIFE
+
 
 class FeedCodes:
     """The codes that were given out and not used yet."""
@@ -30,6 +33,7 @@ class FeedCodes:
 
     def address(self, host: str, authorization: str, now: datetime) -> str:
         """The address of a socket on *host* (name and port), with a new code."""
+        self._grants = {code: each for code, each in self._grants.items() if not each.is_late(now)}
         request_id, code = str(uuid4()), token_urlsafe(16)
         self._grants[code] = _Grant(request_id, authorization, now)
         return _address(host, request_id, code)
@@ -40,7 +44,7 @@ class FeedCodes:
         Raises ApiError (403) for one that is used, late or unknown.
         """
         grant = self._grants.pop(code, None)
-        if grant is None or grant.request_id != request_id or now >= grant.at + CODE_LIFE:
+        if grant is None or grant.request_id != request_id or grant.is_late(now):
             raise ApiError(REFUSED)
         return grant.authorization
 
