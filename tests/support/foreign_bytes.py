@@ -25,6 +25,7 @@ from starlette.types import Message
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_rows import NIFTY_KEY, contract, row
 
+from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
 from data_fetch.archive.manifest_file import read_manifest
 from data_fetch.archive.parquet_files import read_checked, write_table_file
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
@@ -214,6 +215,19 @@ def _feed_messages(_: Path) -> Sequence[bytes]:
         pb.FeedResponse(type=1, feeds=entries, currentTs=now_ms).SerializeToString(),
         pb.FeedResponse(type=2, marketInfo=status, currentTs=now_ms).SerializeToString(),
     ]
+
+
+def _recording(body: bytes, folder: Path) -> object:
+    return list(read_recordings([_file(body, folder, "0915.feed.gz")]))
+
+
+def _recordings(_: Path) -> Sequence[bytes]:
+    with TemporaryDirectory() as folder:
+        recorder = FeedRecorder(Path(folder))
+        recorder.add(b"a message", NOW)
+        recorder.add("a text", NOW)
+        recorder.close()
+        return [file.read_bytes() for file in recording_files(Path(folder))]
 
 
 def _nse_chain(body: bytes, _: Path) -> object:
@@ -524,6 +538,7 @@ PARSERS = {
     "Upstox: a text of the feed": Parser(
         _text(refusal_in), _of({"status": "failed", "method": "sub", "error": "too many keys"})
     ),
+    "a recording of the feed": Parser(_recording, _recordings),
     "NSE: option chain": Parser(_nse_chain, nse_chain),
     "NSE: expiries": Parser(
         _nse_expiries, _of({"expiryDates": ["31-Jul-2025"], "strikePrice": ["1400.00"]})

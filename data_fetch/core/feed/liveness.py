@@ -25,12 +25,15 @@ from data_fetch.core.market.session import TradingGroup, day_of, instant_of, min
 # What waiting alone does not end, or only the wait that the provider demands.
 REFUSALS = (TokenRejected, AccessDenied, RateLimited, SetupError)
 
+# An index may tick so long after its market has closed.
+LAST_PRINTS = timedelta(minutes=1)
+
 
 class FeedState(StrEnum):
     """``connecting``: no price has come yet, nor had to; ``live``: prices come; ``mute``: they
     should and do not; ``dead``: the connection is lost or to be given up; ``market_closed``: it
-    stands, and no price is expected; ``refused``: by token, plan or limits; ``stopped``: not
-    running."""
+    stands, and no price is expected; ``refused``: by token, plan, limits or a setting;
+    ``stopped``: not running."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -254,10 +257,15 @@ class Liveness:
             if reported is None or reported.status is MarketStatus.NORMAL_OPEN:
                 resumed = opening if reported is None else reported.since
                 found[key] = max(opening, resumed)
-            elif reported.at < opening:
+            elif reported.at < opening or self._contradicts(key, reported):
                 # Sent before the opening, it does not excuse silence after it.
                 found[key] = opening
         return found
+
+    def _contradicts(self, key: str, reported: _Reported) -> bool:
+        """Whether *key* goes on ticking though its market is reported as closed."""
+        ticked_at = self._last_ticks.get(key)
+        return ticked_at is not None and ticked_at - reported.since >= LAST_PRINTS
 
     def _why_closed(self) -> str:
         closed = sorted(

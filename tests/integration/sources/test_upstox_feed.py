@@ -323,12 +323,14 @@ def test_a_required_pause_is_kept(at: str, stub: FeedStub, feed: UpstoxFeed) -> 
 def test_an_address_that_leads_nowhere_is_a_failure_of_the_network(
     stub: FeedStub, feed: UpstoxFeed
 ) -> None:
-    stub.redirect_to = "ws://127.0.0.1:9/feeds?code=1"
+    stub.redirect_to = "ws://127.0.0.1:9/feeds?code=a1B2c3"
 
     feed.start()
     dead = reaches(feed, FeedState.DEAD)
 
     assert dead.condition.cause.startswith("No connection to the feed (ClientConnectorError)")
+    # Nothing shows the code.
+    assert "a1B2c3" not in dead.condition.cause
 
 
 def test_waits_grow_until_prices_come(stub: FeedStub, feed: UpstoxFeed) -> None:

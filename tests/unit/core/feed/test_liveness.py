@@ -149,6 +149,17 @@ def test_a_status_of_open_that_is_repeated_excuses_nothing() -> None:
     assert state(liveness, ist("10:00:12")) is FeedState.DEAD
 
 
+def test_a_status_that_ticks_contradict_is_not_believed() -> None:
+    liveness = opened(ist("10:00:00"))
+    liveness.reported({"NSE_INDEX": CLOSE}, ist("10:00:00"))
+    liveness.ticked([NIFTY], ist("10:00:59"))
+    assert state(liveness, ist("10:00:59")) is FeedState.MARKET_CLOSED
+
+    liveness.ticked([NIFTY], ist("10:01:00"))
+    assert state(liveness, ist("10:01:00")) is FeedState.LIVE
+    assert state(liveness, ist("10:01:06")) is FeedState.MUTE
+
+
 def test_a_status_of_other_segments_says_nothing() -> None:
     liveness = opened(ist("10:00:00"))
     liveness.reported({"NSE_COM": CLOSE}, ist("10:00:01"))
