@@ -14,6 +14,7 @@ from typing import Protocol
 from data_fetch.core.candles.candles import CandleReply, OhlcResponse
 from data_fetch.core.candles.request_planner import CandleEndpoint, Window
 from data_fetch.core.chains.chains import ChainReply, ChainSource, ListedExpiries
+from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.provider import PublishedCalendar
 from data_fetch.core.pacing import QueueEntry, RateRules, Spending, Turn
@@ -247,3 +248,23 @@ class SlotListener(Protocol):
     """Called with the result of each slot: a screen, a publisher."""
 
     def __call__(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None: ...
+
+
+class TickReader(Protocol):
+    """What one reader has not taken yet of the ticks of a feed."""
+
+    def take(self, seconds: float = 0) -> Mapping[str, Tick]:
+        """The newest tick of each instrument key that has one since the last call.
+
+        Waits at most *seconds* for the first; empty when none comes.
+        """
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+
+
+class TickSource(Protocol):
+    """Hands out the ticks of a feed, to any number of readers."""
+
+    def reader(self) -> TickReader:
+        """A reader that gets what comes from now on."""

@@ -2,12 +2,13 @@
 
 Channels carry every change as JSON: `market:underlying`, `market:option_chain` and
 `market:option_quote` what was received, `enriched:underlying` and `enriched:option_chain` what
-servers stream. Keys with the newest values live for five minutes. Redis is optional: while it
-fails, nothing is published, and it is tried again after a pause.
+servers stream; `market:ticks` the ticks of a feed. Keys with the newest values live for five
+minutes. Redis is optional: while it fails, nothing is published, and it is tried again after a
+pause.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +29,7 @@ TIMEOUT_SECONDS = 1
 PAUSE_SECONDS = 2.0
 RATIOS = ("product", "expiry", "pcr_oi", "pcr_volume", "timestamp")
 RECEIVED = ("product", "expiry", "spot_price", "strikes", "calls", "puts", "timestamp", "world")
-PRICES, CHAINS = "enriched:underlying", "enriched:option_chain"
+PRICES, CHAINS, TICKS = "enriched:underlying", "enriched:option_chain", "market:ticks"
 
 Document = Mapping[str, Any]
 
@@ -62,16 +63,31 @@ class StreamPublisher:
         self, prices: Sequence[Document], chains: Sequence[Document], surfaces: Iterable[Document]
     ) -> None:
         """Publish changes: prices and chains as they are streamed, volatilities by product."""
+
+        def add(pipeline: "Pipeline") -> None:
+            for price in prices:
+                self._price(pipeline, price)
+            for chain in chains:
+                self._chain(pipeline, chain)
+            for surface in surfaces:
+                self._keep(pipeline, f"volatility_surface:{surface['product']}", surface)
+
+        self._send(add)
+
+    def publish_ticks(self, ticks: Document) -> None:
+        """Publish *ticks*, a document of several, as one message."""
+        self._send(lambda pipeline: self._announce(pipeline, TICKS, ticks))
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def _send(self, add: Callable[["Pipeline"], None]) -> None:
+        """Send what *add* puts into a pipeline, unless Redis has just failed."""
         if self._failed_at is not None and stopwatch() - self._failed_at < PAUSE_SECONDS:
             return
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                for price in prices:
-                    self._price(pipeline, price)
-                for chain in chains:
-                    self._chain(pipeline, chain)
-                for surface in surfaces:
-                    self._keep(pipeline, f"volatility_surface:{surface['product']}", surface)
+                add(pipeline)
                 pipeline.execute()
         except redis.RedisError as problem:
             if self._failed_at is None:
@@ -79,9 +95,6 @@ class StreamPublisher:
             self._failed_at = stopwatch()
         else:
             self._failed_at = None
-
-    def close(self) -> None:
-        self._redis.close()
 
     def _price(self, pipeline: "Pipeline", price: Document) -> None:
         product, timestamp = price["product"], price["timestamp"]

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.publishing.redis_streams import CHAINS, PRICES, RedisNames
+from data_fetch.publishing.redis_streams import CHAINS, PRICES, TICKS, RedisNames
 
 BEAT_SECONDS = 1.0
 MISSED_BEATS = 5
@@ -26,7 +26,7 @@ PAUSE_SECONDS = 1.0
 class RedisUpdates:
     """Listens to the Redis at *url*. For one event loop.
 
-    *received* gets the channel (without prefix) and the JSON of each change. *back* is called
+    *received* gets the channel (without prefix) and the JSON of each message. *back* is called
     when the subscription has proved to work, *away* with a sentence when it does no longer.
     """
 
@@ -40,7 +40,7 @@ class RedisUpdates:
         away: Callable[[str], None],
     ) -> None:
         self._url = url
-        self._plain = {names.of(plain).encode(): plain for plain in (PRICES, CHAINS)}
+        self._plain = {names.of(plain).encode(): plain for plain in (PRICES, CHAINS, TICKS)}
         self._beats = names.of(f"stream:beat:{uuid4().hex}")
         self._received = received
         self._back = back

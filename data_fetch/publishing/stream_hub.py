@@ -4,6 +4,9 @@ Each room numbers its updates (`seq`) and keeps those of the last minutes, so th
 comes back gets what it missed, or a snapshot. A client that does not read costs the others
 nothing: what waits for it is bounded, and it is disconnected when it stays behind.
 
+Ticks come several times a second, and a client that missed some wants the present one: their
+rooms keep nothing but the newest value.
+
 `general` has numbers of its own for summaries; prices of its products it passes on from their
 rooms, with the numbers of those, at most one a second.
 
@@ -26,6 +29,7 @@ from data_fetch.publishing.stream_messages import (
     Key,
     Message,
     Update,
+    is_tick_room,
     message,
     product_room,
 )
@@ -79,6 +83,7 @@ class _Newest:
 @dataclass(slots=True)
 class _Room:
     name: str
+    ring_seconds: float = RING_SECONDS
     seq: int = 0
     members: dict[Client, None] = field(default_factory=dict)
     newest: dict[Key, _Newest] = field(default_factory=dict)
@@ -106,7 +111,8 @@ class _Room:
 
     def prune(self, now: float) -> None:
         """Drop the oldest from the ring until its time and its bytes are within the limits."""
-        while self.ring and (self.ring[0][0] < now - RING_SECONDS or self.ring_bytes > RING_BYTES):
+        first = now - self.ring_seconds
+        while self.ring and (self.ring[0][0] < first or self.ring_bytes > RING_BYTES):
             _, dropped = self.ring.popleft()
             self.ring_bytes -= len(dropped.body)
             self.forgotten = dropped.seq or self.forgotten
@@ -317,7 +323,8 @@ class StreamHub:
         return max((len(each.outbox) for each in self.clients), default=0)
 
     def _room(self, name: str) -> _Room:
-        return self._rooms.setdefault(name, _Room(name))
+        seconds = 0.0 if is_tick_room(name) else RING_SECONDS
+        return self._rooms.setdefault(name, _Room(name, seconds))
 
     def _enter(self, client: Client, room: _Room) -> None:
         client.rooms.add(room.name)

@@ -1,7 +1,8 @@
 """What is streamed: updates as their sources make them, and messages as clients receive them.
 
-An update is a value of one key at an instant: the price of a product, the chain of an expiry. The
-hub numbers it and makes a message of it; each format of a message is encoded once for all clients.
+An update is a value of one key at an instant: the price or tick of a product, the chain of an
+expiry. The hub numbers it and makes a message of it; each format of a message is encoded once for
+all clients.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +16,8 @@ import orjson
 Key = tuple[str, ...]
 
 GENERAL = "general"
-CHAIN_ROOMS = "chain:"
-PRICE, CHAIN, SUMMARY = "price", "chain", "summary"
+CHAIN_ROOMS, TICK_ROOMS = "chain:", "ticks:"
+PRICE, CHAIN, SUMMARY, TICK = "price", "chain", "summary", "tick"
 
 
 def product_room(product: str) -> str:
@@ -25,6 +26,14 @@ def product_room(product: str) -> str:
 
 def chain_room(product: str) -> str:
     return f"{CHAIN_ROOMS}{product}"
+
+
+def tick_room(product: str) -> str:
+    return f"{TICK_ROOMS}{product}"
+
+
+def is_tick_room(name: str) -> bool:
+    return name.startswith(TICK_ROOMS)
 
 
 def is_chain_room(name: str) -> bool:

@@ -11,9 +11,11 @@ from data_fetch.publishing.stream_messages import (
     GENERAL,
     PRICE,
     SUMMARY,
+    TICK,
     Update,
     chain_room,
     product_room,
+    tick_room,
 )
 
 # Clients of the older backend round them without looking.
@@ -61,6 +63,22 @@ def summary_update(chain: Document) -> Update:
         room=GENERAL,
         at=_instant(chain),
         body=orjson.dumps(summary),
+    )
+
+
+def tick_updates(published: Document) -> list[Update]:
+    """`tick_update` for each of the ticks that were *published* together."""
+    shared = {"source": published["source"], "world": published["world"]}
+    return [_tick_update({**tick, **shared}) for tick in published["ticks"]]
+
+
+def _tick_update(tick: Document) -> Update:
+    return Update(
+        event="tick_update",
+        key=(TICK, tick["product"]),
+        room=tick_room(tick["product"]),
+        at=datetime.fromisoformat(tick["received_at"]),
+        body=orjson.dumps(tick),
     )
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from data_fetch.publishing.stream_hub import Since
-from data_fetch.publishing.stream_messages import GENERAL, chain_room, product_room
+from data_fetch.publishing.stream_messages import GENERAL, chain_room, product_room, tick_room
 
 LONGEST_SYMBOL = 64
-ROOMS = {"product": product_room, "chain": chain_room}
+ROOMS = {"product": product_room, "chain": chain_room, "ticks": tick_room}
 EXAMPLE = '{"type": "product", "symbol": "NIFTY"}'
 WHOLE_EXAMPLE = f'{{"event": "subscribe", "data": {EXAMPLE}}}'
 
@@ -64,7 +64,9 @@ def room_request(given: Any) -> RoomRequest:
     if kind == GENERAL:
         return RoomRequest(GENERAL, None, _since(given))
     if not isinstance(kind, str) or kind not in ROOMS:
-        raise Rejected("unknown_type", f"`type` is product, chain or general, as in {EXAMPLE}.")
+        raise Rejected(
+            "unknown_type", f"`type` is product, chain, ticks or general, as in {EXAMPLE}."
+        )
     if not isinstance(symbol, str) or not symbol.strip():
         raise Rejected("missing_symbol", f"`symbol` is a text, as in {EXAMPLE}.")
     if len(symbol) > LONGEST_SYMBOL:

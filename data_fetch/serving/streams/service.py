@@ -13,11 +13,17 @@ import orjson
 from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.core.settings import Settings
-from data_fetch.publishing.redis_streams import PRICES, RedisNames
+from data_fetch.publishing.redis_streams import CHAINS, PRICES, TICKS, RedisNames
 from data_fetch.publishing.redis_updates import RedisUpdates
 from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, Client, StreamHub
-from data_fetch.publishing.stream_messages import GENERAL, Update, is_chain_room, message
-from data_fetch.publishing.stream_updates import price_update
+from data_fetch.publishing.stream_messages import (
+    GENERAL,
+    Update,
+    is_chain_room,
+    is_tick_room,
+    message,
+)
+from data_fetch.publishing.stream_updates import price_update, tick_updates
 from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
 from data_fetch.serving.server import Server
@@ -37,6 +43,9 @@ ADMISSION_SECONDS = 30.0
 CLIENTS_AT_ONCE = 200
 MOST_SYMBOLS_REMEMBERED = 5_000
 FAULT, FAULT_SENTENCE = "streams", "streams had a fault: its log says which"
+# Ticks are not stored: there are none of some minutes ago.
+LIVE_ONLY = "Ticks are live only, and this account sees older data: subscribe to the product."
+NEEDS_REDIS = "Ticks come through Redis, and REDIS_URL is not set: subscribe to the product."
 # Names of troubles.
 REDIS, OTHER_WORLD = "streams from Redis", "another world in Redis"
 OTHER_WORLD_SENTENCE = (
@@ -59,6 +68,14 @@ class Streams:
         self._store = StoreFeed(server, delay)
         # What is published is new.
         self._redis = None if delay else self._updates_from_redis(server.settings)
+        # Why there are no ticks.
+        self._no_ticks = LIVE_ONLY if delay else NEEDS_REDIS if self._redis is None else None
+        # How the documents of a channel are sent.
+        self._updates_of: dict[str, Callable[[dict[str, Any]], list[Update]]] = {
+            PRICES: lambda document: [price_update(document)],
+            CHAINS: self._store.of_chain,
+            TICKS: tick_updates,
+        }
         self._credentials: dict[Client, str] = {}
         # What the symbols that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
@@ -146,6 +163,8 @@ class Streams:
         room = GENERAL
         if request.symbol is not None:
             room = request.room(await self._product(request.symbol))
+        if is_tick_room(room) and self._no_ticks is not None:
+            raise Rejected("no_ticks", self._no_ticks)
         if room not in client.rooms and len(client.rooms) >= MOST_ROOMS:
             raise Rejected("too_many_rooms", f"A client may be in {MOST_ROOMS} rooms.")
         await self._fill(room)
@@ -229,9 +248,7 @@ class Streams:
             if document["world"] != self.server.settings.world:
                 self.server.troubles.begin(OTHER_WORLD, OTHER_WORLD_SENTENCE)
                 return
-            updates = (
-                [price_update(document)] if channel == PRICES else self._store.of_chain(document)
-            )
+            updates = self._updates_of[channel](document)
         except (ValueError, TypeError, LookupError):
             log.warning("published_by_another_program", extra={"channel": channel})
             return

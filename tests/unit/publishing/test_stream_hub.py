@@ -26,8 +26,14 @@ from data_fetch.publishing.stream_messages import (
     chain_room,
     message,
     product_room,
+    tick_room,
 )
-from data_fetch.publishing.stream_updates import chain_update, price_update, summary_update
+from data_fetch.publishing.stream_updates import (
+    chain_update,
+    price_update,
+    summary_update,
+    tick_updates,
+)
 
 AT = datetime(2026, 9, 16, 4, 0, tzinfo=UTC)
 NIFTY, TCS = product_room("NIFTY"), product_room("TCS")
@@ -40,6 +46,12 @@ def instant(second: float) -> str:
 
 def price(product: str, value: float, second: float = 0) -> Update:
     return price_update({"product": product, "price": value, "timestamp": instant(second)})
+
+
+def tick(product: str, value: float, second: float = 0) -> Update:
+    made = {"product": product, "price": value, "received_at": instant(second)}
+    [update] = tick_updates({"source": "paper", "world": "paper", "ticks": [made]})
+    return update
 
 
 def chain(number: int, second: float = 0, expiry: str = "2026-09-22") -> dict[str, Any]:
@@ -266,6 +278,42 @@ def test_a_client_that_is_behind_is_disconnected_and_counted_and_the_others_are_
     assert desk.hub.rooms() == {GENERAL: 1, NIFTY: 1}
     # While it was waiting, one value waited.
     assert desk.hub.conflated == BEHIND_SECONDS
+
+
+def test_ticks_go_to_their_room_beside_the_prices_of_the_product(desk: Desk) -> None:
+    desk.hub.general = frozenset({"NIFTY"})
+    follower, member, general = desk.client(tick_room("NIFTY")), desk.client(NIFTY), desk.client()
+
+    desk.hub.publish(tick("NIFTY", 24_000.5), 0)
+    desk.hub.tick(1)
+
+    [(event, data)] = read(follower)
+    assert (event, data["price"], data["room"]) == ("tick_update", 24_000.5, "ticks:NIFTY")
+    assert (data["source"], data["world"]) == ("paper", "paper")
+    assert read(member) == read(general) == []
+
+
+def test_a_client_that_does_not_read_has_one_tick_of_each_symbol_waiting(desk: Desk) -> None:
+    mute = desk.client(*(tick_room(each) for each in "AB"))
+    for number in range(1, 10_000):
+        for each in "AB":
+            desk.hub.publish(tick(each, float(number), number / 1_000), number / 1_000)
+    assert [(data["product"], data["price"]) for _, data in read(mute)] == [
+        ("A", 9_999.0),
+        ("B", 9_999.0),
+    ]
+
+
+def test_a_room_of_ticks_keeps_the_newest_one_for_those_who_come_or_come_back(desk: Desk) -> None:
+    for number in range(1, 1_000):
+        desk.hub.publish(tick("NIFTY", float(number), number), number)
+    room = tick_room("NIFTY")
+    for since, resync in ((None, []), (Since(3, desk.hub.stream), ["resync"])):
+        late = desk.client(now=1_000)
+        desk.hub.join(late, room, since, 1_000)
+        events = read(late)
+        assert [event for event, _ in events] == ["subscribed", *resync, "tick_update"]
+        assert events[-1][1]["price"] == 999.0
 
 
 def test_answers_that_are_never_read_do_not_pile_up(desk: Desk) -> None:

@@ -1,0 +1,76 @@
+"""Sends the ticks of a feed to those who follow them live."""
+
+from collections.abc import Callable, Mapping
+from threading import Event, Thread
+
+from data_fetch.core.clock import stopwatch
+from data_fetch.core.feed.ticks import Tick
+from data_fetch.core.ports import TickReader, TickSource
+from data_fetch.publishing.throttle import Throttle
+
+# The first tick of a symbol is sent at once, those within so long after it as one.
+SYMBOL_SECONDS = 0.2
+# How long a tick that is due may wait for the next look.
+LOOK_SECONDS = 0.05
+
+
+class TickRelay:
+    """Takes ticks from *source*, and calls *publish* with the newest of each symbol, in a thread
+    of its own.
+
+    *symbols* are those of the instrument keys that are sent; other keys are left out. *publish*
+    may be slow: what it misses meanwhile is replaced by newer ticks, and memory is bounded by the
+    number of symbols. It raises nothing. *seconds* is a counter that never goes back.
+    """
+
+    def __init__(
+        self,
+        source: TickSource,
+        symbols: Mapping[str, str],
+        publish: Callable[[Mapping[str, Tick]], None],
+        seconds: Callable[[], float] = stopwatch,
+    ) -> None:
+        self._source = source
+        self._symbols = symbols
+        self._publish = publish
+        self._seconds = seconds
+        self._throttle: Throttle[tuple[str, Tick]] = Throttle(SYMBOL_SECONDS)
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Send the ticks that come from now on. Without effect while it runs."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stop.clear()
+        reader = self._source.reader()
+        self._thread = Thread(target=self._run, args=(reader,), name="tick-relay", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when nothing is published any more. A second call does nothing."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        self._thread = None
+
+    def _run(self, reader: TickReader) -> None:
+        try:
+            while not self._stop.is_set():
+                due = self._due(reader.take(LOOK_SECONDS))
+                if due:
+                    self._publish(due)
+        finally:
+            reader.close()
+
+    def _due(self, ticks: Mapping[str, Tick]) -> dict[str, Tick]:
+        """What is to be sent now, of *ticks* and of those that were held."""
+        now = self._seconds()
+        passed = [
+            (symbol, tick)
+            for key, tick in ticks.items()
+            if (symbol := self._symbols.get(key)) is not None
+            and self._throttle.passes((symbol,), (symbol, tick), now)
+        ]
+        return dict([*passed, *self._throttle.due(now)])
