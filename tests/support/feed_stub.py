@@ -271,6 +271,7 @@ def feed_of(
     clock: Clock | None = None,
     world: World = World.LIVE,
     recorder: MessageRecorder | None = None,
+    calendar: Callable[[], MarketCalendar] = MarketCalendar.reviewed,
 ) -> UpstoxFeed:
     """A feed of *stub* whose clock begins at *at*, with `PLAN` subscribed; not started."""
     clock = clock or ScaledClock(at)
@@ -282,7 +283,7 @@ def feed_of(
         door,
         base_url=stub.url,
         clock=clock,
-        calendar=MarketCalendar.reviewed,
+        calendar=calendar,
         rules=rules,
         heartbeat=HEARTBEAT,
         random=Random(1),

@@ -150,9 +150,11 @@ class Liveness:
         phase = _Phase.REFUSED if isinstance(problem, REFUSALS) else _Phase.LOST
         self._enter(phase, str(problem), at)
 
-    def stopped(self, cause: str, at: datetime) -> None:
-        """The feed is not running any more."""
+    def stopped(self, cause: str, at: datetime) -> Condition:
+        """The feed is not running any more; the condition needs no calendar, which may be why."""
         self._enter(_Phase.STOPPED, cause, at)
+        self._condition = Condition(state=FeedState.STOPPED, cause=cause, since=at, expected=False)
+        return self._condition
 
     def _enter(self, phase: _Phase, cause: str, at: datetime) -> None:
         if phase is not self._phase:

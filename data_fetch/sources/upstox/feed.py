@@ -84,7 +84,7 @@ class UpstoxFeed:
         self._stop = Event()
         self._thread: Thread | None = None
         self._cancel: Callable[[], object] = lambda: None
-        self._facts.look(clock.now())
+        self._facts.stopped("the feed is not started", clock.now())
 
     @property
     def board(self) -> TickBoard:

@@ -151,13 +151,16 @@ class FeedFacts:
         """The feed is not running any more."""
         self.connected_since = None
         self.recorder.close()
-        self.liveness.stopped(cause, at)
         self._end_disconnect(at)
-        self.look(at)
+        self._publish(self.liveness.stopped(cause, at))
 
     def look(self, now: datetime) -> Condition:
         """The condition at *now*; it is published, and reported when it has changed."""
         condition = self.liveness.condition(now, self.calendar())
+        self._publish(condition)
+        return condition
+
+    def _publish(self, condition: Condition) -> None:
         if self.status is None or condition != self.status.condition:
             self.changed.append(condition)
         self.status = FeedStatus(
@@ -172,7 +175,6 @@ class FeedFacts:
             counts=replace(self.counts),
             ticks=replace(self.book.counts),
         )
-        return condition
 
     def _end_disconnect(self, at: datetime) -> None:
         over = self.log.ended(at)

@@ -36,6 +36,7 @@ from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
 from data_fetch.core.feed.ticks import BestPrices
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.ports import Lane
 from data_fetch.core.world import World
 from data_fetch.sources.upstox.feed import UpstoxFeed
@@ -566,3 +567,16 @@ def test_what_was_recorded_has_the_ticks_of_the_board(stub: FeedStub, tmp_path: 
     ticks = replayed(read_recordings(recording_files(tmp_path)), PLAN.keys)
 
     assert {each.key: each for each in ticks} == feed.board.latest()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_the_feed_is_seen_as_its_end(stub: FeedStub) -> None:
+    calendars = iter([MarketCalendar.reviewed()] * 3)
+    feed = feed_of(stub, calendar=lambda: next(calendars))
+    feed.start()
+
+    until(lambda: feed.status().counts.attempts)
+    stopped = reaches(feed, FeedState.STOPPED)
+    feed.stop()
+
+    assert stopped.condition.cause == "the feed ended by an error of its own: see the log"
