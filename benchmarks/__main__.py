@@ -28,6 +28,7 @@ from benchmarks import (
     bench_serving_ranges,
     bench_slot,
     bench_streams,
+    bench_ticks,
     bench_windows,
     bench_workers,
 )
@@ -46,6 +47,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "streams": bench_streams.measure,
     "serving-ranges": bench_serving_ranges.measure,
     "feed": bench_feed.measure,
+    "ticks": bench_ticks.measure,
     "options": bench_options.measure,
     "chains": bench_chains.measure,
     "archive": bench_archive.measure,

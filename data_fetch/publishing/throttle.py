@@ -33,3 +33,7 @@ class Throttle(Generic[T]):
         for key in keys:
             self._passed[key] = now
         return [self._held.pop(key) for key in keys]
+
+    def next_due(self) -> float | None:
+        """When the first of the held values is due; None when none is held."""
+        return min((self._passed[key] + self._seconds for key in self._held), default=None)

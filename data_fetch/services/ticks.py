@@ -10,8 +10,8 @@ from data_fetch.publishing.throttle import Throttle
 
 # The first tick of a symbol is sent at once, those within so long after it as one.
 SYMBOL_SECONDS = 0.2
-# How long a tick that is due may wait for the next look.
-LOOK_SECONDS = 0.05
+# Between two looks: while nothing is due, and at least, so that what is due soon goes together.
+LONGEST_LOOK_SECONDS, SHORTEST_LOOK_SECONDS = 0.25, 0.01
 
 
 class TickRelay:
@@ -58,11 +58,19 @@ class TickRelay:
     def _run(self, reader: TickReader) -> None:
         try:
             while not self._stop.is_set():
-                due = self._due(reader.take(LOOK_SECONDS))
+                due = self._due(reader.take(self._look_seconds()))
                 if due:
                     self._publish(due)
         finally:
             reader.close()
+
+    def _look_seconds(self) -> float:
+        """How long to wait for a tick: until a held one is due."""
+        due_at = self._throttle.next_due()
+        if due_at is None:
+            return LONGEST_LOOK_SECONDS
+        left = due_at - self._seconds()
+        return min(max(left, SHORTEST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
 
     def _due(self, ticks: Mapping[str, Tick]) -> dict[str, Tick]:
         """What is to be sent now, of *ticks* and of those that were held."""
