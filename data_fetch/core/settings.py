@@ -170,6 +170,7 @@ class Settings(BaseModel):
     )
     symbols_file: Path | None = Field(default=None, validation_alias=env("FNO_SYMBOLS_FILE"))
     calendar_override: Path | None = Field(default=None, validation_alias=env("CALENDAR_OVERRIDE"))
+    feed_enabled: bool = Field(default=False, validation_alias=env("FEED_ENABLED"))
 
     refresh_interval: int | None = Field(
         default=None, ge=5, le=3600, validation_alias=env("REFRESH_INTERVAL")

@@ -33,6 +33,7 @@ CALENDAR = "calendar"
 # Units of work for other processes: sent to them every minute, and what people do with dead ones.
 UNITS, UNITS_REPLAYED, UNITS_DROPPED = "units", "units-replayed", "units-dropped"
 READINESS = "readiness"
+FEED = "feed"
 # These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
 ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
 ARCHIVE_DAYS = "archive-days"
@@ -52,6 +53,7 @@ COVERAGE_OFFSET = timedelta(seconds=40)
 # When no other job of the minute is due.
 CALENDAR_OFFSET = timedelta(seconds=50)
 UNITS_OFFSET = timedelta(seconds=30)
+FEED_OFFSET = timedelta(seconds=10)
 # The time between two looks for chains that are due.
 CHAIN_TICK_SECONDS = 5
 # Open interest and last prices are corrected after the close: on 19 June 2026 those of 132 legs
@@ -245,5 +247,6 @@ def standard_timetable(
             CALENDAR: AroundTheClock(15, CALENDAR_OFFSET),
             UNITS: AroundTheClock(1, UNITS_OFFSET),
             READINESS: DailyAt(calendar, groups, READY_AT),
+            FEED: AroundTheClock(1, FEED_OFFSET),
         }
     )

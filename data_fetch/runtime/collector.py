@@ -17,6 +17,7 @@ from data_fetch.core.timetable import Job, standard_timetable
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.chains import chain_context_at, chain_judgements_at, chain_poller_at
 from data_fetch.runtime.context import CollectorContext
+from data_fetch.runtime.feed import feeds_at
 from data_fetch.runtime.readiness import readiness_at
 from data_fetch.runtime.reporting import CollectorStart, ProgressReporter
 from data_fetch.runtime.services import (
@@ -159,6 +160,7 @@ def collector_of(
         calendar_refresh,
         readiness,
         *unit_jobs_at(context),
+        *feeds_at(context, universe, calendar),
     ]
     if settings.data_source == "nse":
         # NSE's site has chains and holidays, and nothing else.

@@ -39,6 +39,7 @@ from data_fetch.storage.database.tables import (
     CoverageRevisionRow,
     CoverageRow,
     DataSyncStatus,
+    FeedDisconnectRow,
     InstrumentLineage,
     InstrumentMasterRow,
     InstrumentRow,
@@ -59,6 +60,7 @@ from data_fetch.storage.database.upsert import (
     latest,
     upsert,
 )
+from data_fetch.storage.feed import ENDS_ONCE
 from data_fetch.storage.instruments.instruments import MASTER
 from data_fetch.storage.instruments.terms import merge_terms
 from data_fetch.storage.quotes import begin_quote_writing
@@ -81,6 +83,7 @@ RULES: dict[type[Base], Rule] = {
     CoverageRevisionRow: REPLACE,
     LineageRevisionRow: REPLACE,
     SymbolConfigRow: Rule(ranking=("changed_at",)),
+    FeedDisconnectRow: ENDS_ONCE,
     # Both sides are merged by date, so that there is a row only where the terms change.
     InstrumentTerms: REPLACE,
     InstrumentMasterRow: REPLACE,

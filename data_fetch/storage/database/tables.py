@@ -737,8 +737,23 @@ class ProviderPauseRow(Base):
     until: Mapped[datetime]
 
 
+class FeedDisconnectRow(Base):
+    """An interval without the streaming feed; it lasts while *ended* is null. *sample* has some
+    of its *keys*, which are counted."""
+
+    __tablename__ = "feed_disconnects"
+    __table_args__ = KEYED
+
+    began: Mapped[datetime] = mapped_column(primary_key=True)
+    ended: Mapped[datetime | None]
+    cause: Mapped[str] = mapped_column(Text)
+    keys: Mapped[int] = mapped_column(Integer)
+    sample: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
+
+
 class StoreMeta(Base):
-    """Facts about the store: world, leader, fencing number, digest of the last master."""
+    """Facts about the store: world, leader, fencing number, digest of the last master, state of
+    the feed."""
 
     __tablename__ = "store_meta"
     __table_args__ = KEYED

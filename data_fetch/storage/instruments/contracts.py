@@ -12,10 +12,12 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.lineage import present_key
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import INVENTED_KEY, refuse_invented
 from data_fetch.storage.instruments.instruments import (
+    instrument_of,
     instruments_named,
     instruments_table,
     key_changes,
@@ -118,6 +120,19 @@ def contract_keys(
         .order_by(contracts.last_seen, contracts.instrument_key)
     )
     return {(strike, OptionType(side)): key for strike, side, key in connection.execute(query)}
+
+
+def listed_options(connection: Connection, keys: Collection[str], day: date) -> list[Instrument]:
+    """The options that expire from *day* on and that the newest master lists for the underlying
+    of *keys*."""
+    newest = last_master_date(connection)
+    if newest is None:
+        return []
+    contracts = instruments_table.c
+    query = select(instruments_table).where(
+        options_on(keys), contracts.expiry >= day, contracts.last_seen >= newest
+    )
+    return [instrument_of(row) for row in connection.execute(query)]
 
 
 def listed_expiries(connection: Connection, keys: Collection[str], day: date) -> list[date]:

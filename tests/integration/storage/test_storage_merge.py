@@ -18,6 +18,7 @@ from data_fetch.storage.database.tables import (
     CoverageRevisionRow,
     CoverageRow,
     DataSyncStatus,
+    FeedDisconnectRow,
     InstrumentLineage,
     InstrumentMasterRow,
     InstrumentRow,
@@ -186,6 +187,13 @@ SAMPLE: dict[type[Base], dict[str, Any]] = {
     },
     InstrumentMasterRow: {"as_of": DAY},
     AuctionDay: {"instrument_key": KEY, "trading_date": DAY, "eligible": False, "run_id": "r"},
+    FeedDisconnectRow: {
+        "began": AT,
+        "ended": AT + timedelta(minutes=1),
+        "cause": "the connection was cut",
+        "keys": 1,
+        "sample": [KEY],
+    },
 }
 # Merged as what they are together: see test_chain_merge.py.
 CHAINS = {"chain_receipts", "chain_snapshots", "option_chain_data", "chain_summary"}

@@ -1,0 +1,62 @@
+"""The state of a collector's feed as other processes read it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+# A collector reports every minute.
+OUTDATED_AFTER = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReport:
+    """The feed *at* an instant: its state with the cause, as `core.feed.liveness` has them.
+
+    *keys* counts the requested keys by mode, *left_out* those without room by group of the plan;
+    of the requested ones *awaited* have no entry yet, and *unhonoured* were requested in vain.
+    *last_tick* is when the newest tick was received.
+    """
+
+    at: datetime
+    state: str
+    cause: str
+    since: datetime
+    expected: bool
+    keys: Mapping[str, int]
+    left_out: Mapping[str, int]
+    awaited: int
+    unhonoured: int
+    last_tick: datetime | None
+
+    def is_outdated(self, now: datetime) -> bool:
+        """Whether no collector has reported for a while."""
+        return now - self.at > OUTDATED_AFTER
+
+    def document(self) -> dict[str, Any]:
+        """The same in types of JSON."""
+        return {
+            "at": self.at.isoformat(),
+            "state": self.state,
+            "cause": self.cause,
+            "since": self.since.isoformat(),
+            "expected": self.expected,
+            "keys": dict(self.keys),
+            "left_out": dict(self.left_out),
+            "awaited": self.awaited,
+            "unhonoured": self.unhonoured,
+            "last_tick": None if self.last_tick is None else self.last_tick.isoformat(),
+        }
+
+
+def report_of(document: Mapping[str, Any]) -> FeedReport:
+    """The report that became *document*."""
+    last = document["last_tick"]
+    return FeedReport(
+        **{
+            **document,
+            "at": datetime.fromisoformat(document["at"]),
+            "since": datetime.fromisoformat(document["since"]),
+            "last_tick": None if last is None else datetime.fromisoformat(last),
+        }
+    )

@@ -1,0 +1,100 @@
+"""The streaming feed of a collector: it runs beside everything else and delays nothing.
+
+What it delivers is extra. Quotes, candles and chains are requested as without it.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from data_fetch.core.clock import IST
+from data_fetch.core.feed.disconnects import Disconnect
+from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
+from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.feed.ticks import Tick
+from data_fetch.core.ports import Clock
+from data_fetch.core.timetable import FEED, Job, Timetable
+from data_fetch.services.clocked_pool import ClockedPool
+from data_fetch.services.feed_plan import FeedPlanner
+from data_fetch.services.recurring import RecurringService
+from data_fetch.sources.upstox.feed import UpstoxFeed
+from data_fetch.sources.upstox.feed_state import FeedStatus
+from data_fetch.storage.feed import FeedStore
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+
+
+class FeedService(RecurringService):
+    """Runs *feed* from the first tick of its job on, subscribed to what *planner* plans."""
+
+    def __init__(
+        self, *, feed: UpstoxFeed, planner: FeedPlanner, repository: FeedStore, clock: Clock
+    ) -> None:
+        self._feed = feed
+        self._planner = planner
+        self._repository = repository
+        self._clock = clock
+        self._plan = EMPTY_PLAN
+        self._begun = False
+        self._ended: list[Disconnect] = []
+
+    def jobs(self, timetable: Timetable) -> Sequence[Job]:
+        return [timetable.job(FEED, self.tick, at_start=True)]
+
+    def tick(self) -> None:
+        """Follow the plan, and store what has become of the feed since the last call.
+
+        Raises what the store raises; what was not stored then is stored by the next call.
+        """
+        now = self._clock.now()
+        if not self._begun:
+            self._repository.end_open(now)
+        latest = self._feed.board.latest()
+        prices = {key: tick.last_price for key, tick in latest.items()}
+        self._plan = self._planner.plan(now.astimezone(IST).date(), prices)
+        self._feed.subscribe(self._plan)
+        # It runs already, unless an error of its own has ended it.
+        self._feed.start()
+        self._begun = True
+        self._record(now, latest)
+
+    def close(self) -> None:
+        """Return when the connection is closed, or after a few seconds."""
+        pool = ClockedPool(self._clock, 1, "feed-stop")
+        pool.submit(self._feed.stop)
+        if not pool.close(CLOSE_SECONDS):
+            log.warning("feed_hangs")
+
+    def _record(self, now: datetime, latest: Mapping[str, Tick]) -> None:
+        status = self._feed.status()
+        for change in self._feed.take_changes():
+            facts = {"state": str(change.state), "cause": change.cause}
+            log.info("feed", extra=facts)
+        self._ended += self._feed.take_disconnects()
+        # The status may be older than the end of its disconnect.
+        present = [] if status.disconnect is None else [status.disconnect]
+        report = feed_report_of(status, self._plan, latest, now)
+        self._repository.record(report, [*present, *self._ended])
+        self._ended.clear()
+
+
+def feed_report_of(
+    status: FeedStatus, plan: Plan, latest: Mapping[str, Tick], now: datetime
+) -> FeedReport:
+    """The report of a feed with *status*, the keys of *plan* and the *latest* tick of each."""
+    condition = status.condition
+    return FeedReport(
+        at=now,
+        state=str(condition.state),
+        cause=condition.cause,
+        since=condition.since,
+        expected=condition.expected,
+        keys=Counter(str(mode) for mode in plan.modes.values()),
+        left_out={name: len(keys) for name, keys in plan.left_out.items()},
+        awaited=len(status.awaited),
+        unhonoured=len(status.unhonoured),
+        last_tick=max((tick.received_at for tick in latest.values()), default=None),
+    )

@@ -1,0 +1,145 @@
+"""The feed of a collector against the paper exchange, on a virtual clock."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import urllib3
+from watcher import Watcher
+
+from data_fetch.core.clock import IST
+from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.settings import Settings
+from data_fetch.runtime.collector import Collector
+from data_fetch.runtime.rehearsal import rehearsal_for
+from data_fetch.services.feed import FeedService
+from data_fetch.services.polling import Polling
+from data_fetch.storage.feed import FeedStore, StoredDisconnect, disconnects_since, feed_report
+
+DAY = date(2026, 9, 16)
+SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE")
+SECOND = timedelta(seconds=1)
+# Of virtual time: what has not happened by then does not happen.
+PATIENCE_SECONDS = 300
+
+
+class FeedEnv:
+    """A collector with a feed at 10:00 IST, and an exchange with faults. Time passes in `until`."""
+
+    def __init__(self, collector: Collector, folder: Path) -> None:
+        self.collector = collector
+        self.folder = folder
+        self.clock = collector.provider.clock
+        self.store = collector.store
+        [self.feed] = [each for each in collector.services if isinstance(each, FeedService)]
+        self.clock.sleep(datetime(2026, 9, 16, 10, tzinfo=IST) - self.clock.now())
+
+    def order(self, **fault: Any) -> None:
+        url = f"{self.collector.provider.base_url}/paper/faults"
+        answer = urllib3.request("POST", url, body=orjson.dumps({"fault": [fault]}))
+        assert answer.status < 300, answer.data
+
+    def until(self, condition: Callable[[FeedReport], object]) -> FeedReport:
+        """The report for which *condition* holds; the feed's job runs each second until then."""
+        for _ in range(PATIENCE_SECONDS):
+            self.feed.tick()
+            report = feed_report(self.store)
+            assert report is not None
+            if condition(report):
+                return report
+            self.clock.sleep(SECOND)
+        raise AssertionError(f"waited in vain: {report}")
+
+    def state(self, state: str) -> FeedReport:
+        return self.until(lambda report: report.state == state)
+
+    def disconnects(self) -> list[StoredDisconnect]:
+        return disconnects_since(self.store, datetime(2026, 9, 16, tzinfo=IST))
+
+
+@pytest.fixture
+def env(tmp_path: Path, database_url: str) -> Iterator[FeedEnv]:
+    listed = tmp_path / "symbols.txt"
+    listed.write_text("\n".join(SYMBOLS))
+    environment = {
+        "FNO_SYMBOLS_FILE": str(listed),
+        "DATABASE_URL": database_url,
+        "FEED_ENABLED": "true",
+    }
+    settings = Settings.load(environment, tmp_path)
+    with rehearsal_for(settings, DAY, DAY, Watcher()) as (collector, _):
+        hold = collector.provider.clock.hold()
+        one = FeedEnv(collector, tmp_path)
+        yield one
+        one.feed.close()
+        hold.release()
+
+
+def test_the_feed_becomes_live_with_the_universe_and_the_index_chains(env: FeedEnv) -> None:
+    report = env.until(lambda report: report.state == "live" and len(report.keys) == 2)
+
+    assert report.keys["full"] == len(SYMBOLS)
+    assert report.keys["option_greeks"] > 20
+    assert report.left_out == {}
+    assert report.last_tick is not None
+    assert env.disconnects() == []
+
+
+def test_a_symbol_that_is_polled_too_is_subscribed_on_the_same_connection(env: FeedEnv) -> None:
+    before = env.until(lambda report: report.state == "live" and len(report.keys) == 2)
+    polling = Polling(env.collector.context.settings, env.store, env.collector.universe.members)
+
+    polling.add(["RELIANCE"], {}, env.clock.now())
+    env.until(lambda report: report.keys["option_greeks"] > before.keys["option_greeks"])
+    after = env.until(lambda report: report.awaited == 0)
+
+    assert after.state == "live"
+    assert after.since == before.since
+    assert after.unhonoured == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ({"kind": "feed-cut"}, "the connection was cut"),
+        ({"kind": "feed-close", "code": 1000}, "the server closed the connection (1000)"),
+    ],
+    ids=["cut", "closed"],
+)
+def test_a_disconnect_is_a_row_with_its_cause_and_keys(
+    env: FeedEnv, fault: dict[str, Any], cause: str
+) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+
+    env.order(**fault, times=1)
+    env.until(lambda _: any(each.ended for each in env.disconnects()))
+
+    [disconnect] = env.disconnects()
+    assert disconnect.cause == cause
+    assert disconnect.ended is not None
+    assert disconnect.began < disconnect.ended
+    assert disconnect.keys >= len(SYMBOLS)
+    assert "NSE_INDEX|Nifty 50" in disconnect.sample or disconnect.keys > 20
+
+
+def test_a_disconnect_that_lasts_is_a_row_without_an_end(env: FeedEnv) -> None:
+    env.order(kind="server-error", api="feed-authorize")
+
+    env.state("dead")
+    [lasting] = env.disconnects()
+
+    assert lasting.ended is None
+    assert lasting.keys >= len(SYMBOLS)
+
+
+def test_what_an_ended_collector_left_open_ends_when_the_next_one_begins(env: FeedEnv) -> None:
+    env.order(kind="server-error", api="feed-authorize", times=1)
+    env.state("dead")
+
+    FeedStore(env.store).end_open(env.clock.now())
+
+    [ended] = env.disconnects()
+    assert ended.ended == env.clock.now()
