@@ -9,10 +9,13 @@ from data_fetch.cli.shared.output import counted, emit, json_option, print_out
 from data_fetch.cli.shared.run_lines import run_line
 from data_fetch.cli.shared.unit_lines import unit_lines
 from data_fetch.reading.alert_list import AlertList
+from data_fetch.reading.feed_status import FeedSummary
 from data_fetch.reading.instants import ist_text
 from data_fetch.reading.status import StoreStatus, store_status
 from data_fetch.reading.windows_status import WindowsStatus
 from data_fetch.runtime.settings import process_settings
+
+SHOWN_DISCONNECTS = 3
 
 
 @click.command()
@@ -42,6 +45,7 @@ def lines(found: StoreStatus) -> list[str]:
         *chain_lines(found.chains),
         _calendar_line(found),
         *unit_lines(found.units),
+        *([] if found.feed is None else feed_lines(found.feed)),
         f"Slots   {slots or 'none yet: start collecting with data-fetch run'}",
         *(f"  {run_line(run)}" for run in found.runs),
         *(
@@ -57,6 +61,19 @@ def _readiness_lines(found: StoreStatus) -> list[str]:
     if run is None:
         return []
     return [f"Ready   {run.error or 'go'}, checked {ist_text(run.started_at)}"]
+
+
+def feed_lines(feed: FeedSummary) -> Iterator[str]:
+    """The state of the feed, its keys, and the intervals without it today."""
+    yield f"Feed    {feed.state}: {feed.cause}"
+    age = feed.tick_age
+    ticks = "no tick yet" if age is None else f"last tick {age.total_seconds():.1f} s before that"
+    yield f"        {feed.keys_line}; as of {ist_text(feed.report.at)}, {ticks}"
+    for each in feed.disconnects[-SHOWN_DISCONNECTS:]:
+        ended = ist_text(each.ended) or "now"
+        yield f"        away from {ist_text(each.began)} to {ended}: {each.cause}"
+    if len(feed.disconnects) > SHOWN_DISCONNECTS:
+        yield f"        and {len(feed.disconnects) - SHOWN_DISCONNECTS} earlier times today"
 
 
 def _alert_lines(alerts: AlertList) -> list[str]:

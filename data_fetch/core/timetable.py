@@ -53,7 +53,8 @@ COVERAGE_OFFSET = timedelta(seconds=40)
 # When no other job of the minute is due.
 CALENDAR_OFFSET = timedelta(seconds=50)
 UNITS_OFFSET = timedelta(seconds=30)
-FEED_OFFSET = timedelta(seconds=10)
+# Between the ticks of chains.
+FEED_OFFSET = timedelta(seconds=12)
 # The time between two looks for chains that are due.
 CHAIN_TICK_SECONDS = 5
 # Open interest and last prices are corrected after the close: on 19 June 2026 those of 132 legs

@@ -11,6 +11,7 @@ from data_fetch.core.world import World
 from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped, span_text
 from data_fetch.dashboard.page import Rows
 from data_fetch.reading.collector_facts import ProviderFigures
+from data_fetch.reading.feed_status import FeedSummary
 from data_fetch.reading.frames import rows_table
 from data_fetch.reading.freshness_classes import ClassFreshness
 from data_fetch.reading.last_errors import LastError
@@ -66,6 +67,13 @@ def freshness_rows(classes: Sequence[ClassFreshness], now: datetime) -> Rows:
         for each in classes
     }
     return [*rows, {"symbols": "newest", **newest}, {"symbols": "age", **ages}]
+
+
+def feed_line(feed: FeedSummary) -> str:
+    """The state of the streaming feed, its cause, its keys, and how often it was away today."""
+    away = len(feed.disconnects)
+    often = f", away {grouped(away)} times today" if away else ""
+    return f"Feed {feed.state}: {feed.cause} · {feed.keys_line}{often}"
 
 
 def budget_rows(provider: ProviderFigures) -> Rows:

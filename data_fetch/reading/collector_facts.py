@@ -27,6 +27,7 @@ from data_fetch.core.work import UnitCount
 from data_fetch.reading.alert_list import alerts_of
 from data_fetch.reading.chain_freshness import chain_freshness
 from data_fetch.reading.coverage_days import DayRange, coverage_grid
+from data_fetch.reading.feed_status import FeedSummary, feed_in
 from data_fetch.reading.quote_freshness import quote_freshness
 from data_fetch.reading.readiness import readiness_in
 from data_fetch.reading.records import clock_of, listed_instruments, store_of
@@ -43,7 +44,7 @@ T = TypeVar("T")
 FACTS = (
     "store", "stand_in", "clock", "calendar", "symbols",
     "runs", "slots", "quotes", "chains", "coverage", "provider", "token", "readiness", "alerts",
-    "units",
+    "units", "feed",
 )  # fmt: skip
 DAY = timedelta(days=1)
 # A weekly job is in it.
@@ -119,7 +120,7 @@ class CollectorFacts:
     *coverage* is by "today" and "last_session", as far as there are such days. *waiting_rows*
     are in the embedded store that stands in for the configured one. *token* is also None where none
     is needed. *ready* is the result of the check before today's open: go or no-go. *alerts*
-    counts the open ones of each rule.
+    counts the open ones of each rule. *feed* is also None where no collector ever had one.
     """
 
     at: datetime | None = None
@@ -136,6 +137,7 @@ class CollectorFacts:
     ready: bool | None = None
     alerts: Mapping[str, int] | None = None
     units: Sequence[UnitCount] | None = None
+    feed: FeedSummary | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -168,6 +170,7 @@ def _ask(settings: Settings, store: Store, facts: CollectorFacts) -> None:
     facts.runs = _known(facts, "runs", lambda: run_figures(store, now))
     facts.alerts = _known(facts, "alerts", lambda: _open_alerts(store))
     facts.units = _known(facts, "units", lambda: open_units(store))
+    facts.feed = _known(facts, "feed", lambda: feed_in(store, now))
     calendar = _known(facts, "calendar", lambda: calendar_for(settings))
     listed = _known(facts, "symbols", lambda: _listed(settings, store))
     if calendar is None or listed is None:

@@ -12,10 +12,11 @@ from data_fetch.core.world import World
 from data_fetch.reading.alert_list import AlertList, alerts_of
 from data_fetch.reading.calendar_status import CalendarStatus, calendar_status
 from data_fetch.reading.chain_status import ChainStatus, chain_status
+from data_fetch.reading.feed_status import FeedSummary, feed_in
 from data_fetch.reading.instants import day_text, ist_text
 from data_fetch.reading.layout_status import StoreLayout, layout_of_store
 from data_fetch.reading.quote_holdings import quote_holdings
-from data_fetch.reading.records import store_of
+from data_fetch.reading.records import clock_of, store_of
 from data_fetch.reading.token_status import TokenStatus, token_status
 from data_fetch.reading.unit_documents import count_document, open_units
 from data_fetch.reading.windows_status import WindowsStatus, windows_status
@@ -32,7 +33,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 class StoreStatus:
     """The status of the store *name*; *degraded* is the reason why `run` could not use the
     configured one, if so; *windows* are the rate windows, and the pauses that providers require.
-    *token* is None where none is needed, *readiness* before the first check."""
+    *token* is None where none is needed, *readiness* before the first check, *feed* where no
+    collector ever had one."""
 
     name: str
     world: World
@@ -51,6 +53,7 @@ class StoreStatus:
     windows: WindowsStatus
     alerts: AlertList
     units: list[UnitCount]
+    feed: FeedSummary | None
 
     def document(self) -> dict[str, Any]:
         return {
@@ -82,6 +85,7 @@ class StoreStatus:
             **self.windows.document(),
             "alerts": self.alerts.summary(),
             "units": [count_document(each) for each in self.units],
+            "feed": None if self.feed is None else self.feed.document(),
         }
 
 
@@ -116,6 +120,7 @@ def store_status(settings: Settings) -> StoreStatus:
             windows=windows_status(settings),
             alerts=alerts_of(store),
             units=open_units(store),
+            feed=feed_in(store, clock_of(settings).now()),
         )
 
 

@@ -21,6 +21,7 @@ from data_fetch.reading.collector_facts import (
     ProviderFigures,
     RunFigures,
 )
+from data_fetch.reading.feed_status import FeedSummary
 
 # Several monitors, or an impatient one, cost no more than one.
 FACTS_LIFE_SECONDS = 10.0
@@ -103,6 +104,8 @@ def _metrics(facts: CollectorFacts) -> Iterator[GaugeMetricFamily]:
             ["kind", "state", "reason"],
             [([each.kind, each.state, each.reason or ""], each.units) for each in facts.units],
         )
+    if facts.feed is not None:
+        yield from _of_feed(facts.feed)
     if facts.slots is not None:
         for name, meaning, number in (
             ("due", "Slots of quotes that are over today.", facts.slots.due),
@@ -143,6 +146,32 @@ def _of_provider(figures: ProviderFigures, at: datetime | None) -> Iterator[Gaug
                 for use in figures.windows
             ],
         )
+
+
+def _of_feed(feed: FeedSummary) -> Iterator[GaugeMetricFamily]:
+    yield _labelled(
+        "data_fetch_feed_state",
+        "1 for the state of the streaming feed.",
+        ["state"],
+        [([feed.state], 1)],
+    )
+    yield _labelled(
+        "data_fetch_feed_keys",
+        "Keys that are requested of the feed, by mode.",
+        ["mode"],
+        [([mode], count) for mode, count in feed.report.keys.items()],
+    )
+    if feed.report.last_tick is not None:
+        yield _one(
+            "data_fetch_feed_last_tick_timestamp_seconds",
+            "When the newest tick of the feed was received, as of the last minute.",
+            feed.report.last_tick.timestamp(),
+        )
+    yield _one(
+        "data_fetch_feed_disconnects_today",
+        "Intervals of today without the feed.",
+        len(feed.disconnects),
+    )
 
 
 def _of_runs(runs: Sequence[RunFigures]) -> Iterator[GaugeMetricFamily]:

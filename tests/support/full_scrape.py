@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from served import serving
 
 from data_fetch.core.clock import SystemClock
+from data_fetch.core.feed.report import FeedReport
 from data_fetch.core.ports import Lane
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
@@ -28,6 +29,7 @@ from data_fetch.serving.server import Server
 from data_fetch.sources.transport.file_windows import FileWindows
 from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
+from data_fetch.storage.feed import FeedStore
 from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.work_units import WorkUnits
 
@@ -82,6 +84,19 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     QuoteStore(shelf.store).record_slot(run, [quote], [])
     unit = UnitOffer(kind=UnitKind.BACKFILL, content=("RELIANCE",), subject={})
     WorkUnits(shelf.store).offer([unit], SyncRun.begin("units", now), now)
+    report = FeedReport(
+        at=now,
+        state="live",
+        cause="prices come",
+        since=now,
+        expected=True,
+        keys={"full": 1},
+        left_out={},
+        awaited=0,
+        unhonoured=0,
+        last_tick=now,
+    )
+    FeedStore(shelf.store).record(report, [])
     shelf.store.close()
     token = token_for(now, YEAR)
     pacer = Pacer(

@@ -12,12 +12,14 @@ from data_fetch.dashboard.today_texts import (
     budget_rows,
     completeness,
     error_line,
+    feed_line,
     freshness_rows,
     market_words,
     pause_lines,
     slot_table,
 )
 from data_fetch.reading.collector_facts import provider_figures
+from data_fetch.reading.feed_status import feed_summary
 from data_fetch.reading.freshness_classes import freshness_by_class
 from data_fetch.reading.last_errors import last_errors
 from data_fetch.reading.market_day import MarketDay, market_day
@@ -54,6 +56,9 @@ def _figures(day: MarketDay) -> None:
     slots.metric("Quotes of the day stored", grouped(stored))
     lag.metric("Lag of the last slot", span_text(day.last_lag))
     usual.metric("Usual lag", span_text(day.usual_lag))
+    feed = desk().recent(feed_summary, EVERY_SECONDS)
+    if feed is not None:
+        st.caption(feed_line(feed))
 
 
 def _slots(day: MarketDay) -> None:

@@ -1,0 +1,97 @@
+"""The streaming feed of a collector: its state now, and the intervals without it today."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from data_fetch.core.clock import IST
+from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.market.session import instant_of, midnight_number
+from data_fetch.core.settings import Settings
+from data_fetch.reading.instants import ist_text
+from data_fetch.reading.records import clock_of, store_of
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.feed import StoredDisconnect, disconnects_since, feed_report
+
+NOT_RUNNING = "not running"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSummary:
+    """The last *report* of a collector, as of *now*, and the *disconnects* of today (IST)."""
+
+    report: FeedReport
+    disconnects: Sequence[StoredDisconnect]
+    now: datetime
+
+    @property
+    def state(self) -> str:
+        """The state; ``not running`` when no collector has reported for a while."""
+        return NOT_RUNNING if self.report.is_outdated(self.now) else self.report.state
+
+    @property
+    def cause(self) -> str:
+        if self.report.is_outdated(self.now):
+            return f"no collector has reported its feed since {ist_text(self.report.at)}"
+        return self.report.cause
+
+    @property
+    def tick_age(self) -> timedelta | None:
+        """How old the newest tick was at the report."""
+        last = self.report.last_tick
+        return None if last is None else self.report.at - last
+
+    @property
+    def keys_line(self) -> str:
+        """The requested keys in words."""
+        keys = ", ".join(f"{count} {mode}" for mode, count in self.report.keys.items())
+        without_room = sum(self.report.left_out.values())
+        parts = [keys or "no keys"]
+        if without_room:
+            parts.append(f"{without_room} without room")
+        if self.report.unhonoured:
+            parts.append(f"{self.report.unhonoured} not delivered")
+        return ", ".join(parts)
+
+    def document(self) -> dict[str, Any]:
+        age = self.tick_age
+        return {
+            "reported_at": ist_text(self.report.at),
+            "state": self.state,
+            "cause": self.cause,
+            "since": ist_text(self.report.since),
+            "expected": self.report.expected,
+            "keys": dict(self.report.keys),
+            "left_out": dict(self.report.left_out),
+            "awaited": self.report.awaited,
+            "unhonoured": self.report.unhonoured,
+            "last_tick": ist_text(self.report.last_tick),
+            "last_tick_age_seconds": None if age is None else age.total_seconds(),
+            "disconnects": [
+                {
+                    "from": ist_text(each.began),
+                    "to": ist_text(each.ended),
+                    "cause": each.cause,
+                    "keys": each.keys,
+                    "sample": list(each.sample),
+                }
+                for each in self.disconnects
+            ],
+        }
+
+
+def feed_summary(settings: Settings) -> FeedSummary | None:
+    """The feed of the configured store; None when no collector ever had one. Raises
+    StoreUnreachable."""
+    with store_of(settings) as store:
+        return feed_in(store, clock_of(settings).now())
+
+
+def feed_in(store: Store, now: datetime) -> FeedSummary | None:
+    """The same from *store* at *now*."""
+    report = feed_report(store)
+    if report is None:
+        return None
+    today = instant_of(midnight_number(now.astimezone(IST).date()))
+    return FeedSummary(report, disconnects_since(store, today), now)

@@ -1,0 +1,110 @@
+"""The feed of a collector, as another process reads it from the store."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from candle_shelf import Shelf
+
+from data_fetch.cli.status import feed_lines
+from data_fetch.core.feed.disconnects import Disconnect
+from data_fetch.core.feed.report import FeedReport
+from data_fetch.dashboard.today_texts import feed_line
+from data_fetch.reading.feed_status import FeedSummary, feed_in
+from data_fetch.storage.feed import FeedStore
+
+# 10:00 IST of a Wednesday.
+NOW = datetime(2026, 9, 16, 4, 30, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+REPORT = FeedReport(
+    at=NOW,
+    state="live",
+    cause="prices come",
+    since=NOW - MINUTE,
+    expected=True,
+    keys={"full": 213, "option_greeks": 640},
+    left_out={"other chains": 12},
+    awaited=0,
+    unhonoured=2,
+    last_tick=NOW - timedelta(seconds=0.5),
+)
+
+
+def cut(minutes_ago: int, lasted: int | None) -> Disconnect:
+    began = NOW - minutes_ago * MINUTE
+    ended = None if lasted is None else began + lasted * MINUTE
+    return Disconnect(began=began, ended=ended, cause="the connection was cut", keys=frozenset("a"))
+
+
+def summary(shelf: Shelf, now: datetime = NOW) -> FeedSummary:
+    found = feed_in(shelf.store, now)
+    assert found is not None
+    return found
+
+
+def test_a_store_that_never_had_a_feed_has_no_summary(shelf: Shelf) -> None:
+    assert feed_in(shelf.store, NOW) is None
+
+
+def test_a_report_is_read_as_it_was_recorded(shelf: Shelf) -> None:
+    FeedStore(shelf.store).record(replace(REPORT, state="dead", last_tick=None), [])
+    FeedStore(shelf.store).record(REPORT, [])
+
+    assert summary(shelf).report == REPORT
+
+
+@pytest.mark.parametrize(
+    ("later", "state"),
+    [(3 * MINUTE, "live"), (3 * MINUTE + timedelta(seconds=1), "not running")],
+    ids=["reported", "outdated"],
+)
+def test_a_feed_that_is_not_reported_any_more_is_not_running(
+    shelf: Shelf, later: timedelta, state: str
+) -> None:
+    FeedStore(shelf.store).record(REPORT, [])
+
+    assert summary(shelf, NOW + later).state == state
+
+
+def test_disconnects_are_those_that_lasted_into_today(shelf: Shelf) -> None:
+    midnight = 10 * 60
+    yesterday, over_night = cut(midnight + 60, 30), cut(midnight + 10, 20)
+    lasting = cut(5, None)
+    FeedStore(shelf.store).record(REPORT, [yesterday, over_night, lasting])
+
+    found = summary(shelf).disconnects
+
+    assert [each.began for each in found] == [over_night.began, lasting.began]
+
+
+def test_a_disconnect_whose_end_is_known_does_not_become_open_again(shelf: Shelf) -> None:
+    over = cut(5, 1)
+    FeedStore(shelf.store).record(REPORT, [over])
+    FeedStore(shelf.store).record(REPORT, [replace(over, ended=None)])
+
+    assert [each.ended for each in summary(shelf).disconnects] == [over.ended]
+
+
+def test_people_see_state_keys_and_disconnects(shelf: Shelf) -> None:
+    FeedStore(shelf.store).record(REPORT, [cut(5, 1), cut(2, None)])
+    found = summary(shelf)
+
+    assert list(feed_lines(found)) == [
+        "Feed    live: prices come",
+        "        213 full, 640 option_greeks, 12 without room, 2 not delivered; "
+        "as of 2026-09-16T10:00:00+05:30, last tick 0.5 s before that",
+        "        away from 2026-09-16T09:55:00+05:30 to 2026-09-16T09:56:00+05:30: "
+        "the connection was cut",
+        "        away from 2026-09-16T09:58:00+05:30 to now: the connection was cut",
+    ]
+    assert feed_line(found) == (
+        "Feed live: prices come · 213 full, 640 option_greeks, 12 without room, 2 not delivered, "
+        "away 2 times today"
+    )
+    assert found.document()["disconnects"][1] == {
+        "from": "2026-09-16T09:58:00+05:30",
+        "to": None,
+        "cause": "the connection was cut",
+        "keys": 1,
+        "sample": ["a"],
+    }
