@@ -281,7 +281,8 @@ class StreamHub:
                 self.drop(client, TOO_SLOW)
 
     def beat(self, document: Mapping[str, Any], now: float) -> None:
-        """Send every client a heartbeat: *document* and the last number of each of its rooms."""
+        """Send every client a heartbeat: *document* and the last number of each of its rooms but
+        those of ticks."""
         head = {"as_of": self._present(), "stream": self.stream, **document}
         for client in list(self.clients):
             facts = {**head, "last_seq": self._last_seq(client)}
@@ -370,12 +371,14 @@ class StreamHub:
         ]
 
     def _last_seq(self, client: Client) -> dict[str, int]:
+        """Not of ticks: one that replaced another may come after the heartbeat with its number."""
         sampled = (
             {name: sent.seq for name, sent in self._sampled.items() if sent.seq is not None}
             if GENERAL in client.rooms
             else {}
         )
-        return sampled | {name: self._rooms[name].seq for name in sorted(client.rooms)}
+        kept = sorted(name for name in client.rooms if not is_tick_room(name))
+        return sampled | {name: self._rooms[name].seq for name in kept}
 
     def _age(self, room: _Room, now: float) -> None:
         room.prune(now)

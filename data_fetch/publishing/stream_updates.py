@@ -1,4 +1,7 @@
-"""The updates that are streamed, in the shapes that clients of the older backend read."""
+"""The updates that are streamed, in the shapes that clients of the older backend read.
+
+A document that is not of its shape raises ValueError, TypeError or LookupError.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -29,7 +32,7 @@ def price_update(document: Document) -> Update:
     """`underlying_update`: the price of a product."""
     return Update(
         event="underlying_update",
-        key=(PRICE, document["product"]),
+        key=(PRICE, _text(document, "product")),
         room=product_room(document["product"]),
         at=_instant(document),
         body=orjson.dumps(document),
@@ -40,7 +43,7 @@ def chain_update(chain: Document) -> Update:
     """`chain_update`: a whole option chain."""
     return Update(
         event="chain_update",
-        key=(CHAIN, chain["product"], chain["expiry"]),
+        key=(CHAIN, _text(chain, "product"), _text(chain, "expiry")),
         room=chain_room(chain["product"]),
         at=_instant(chain),
         body=orjson.dumps(chain),
@@ -59,7 +62,7 @@ def summary_update(chain: Document) -> Update:
         ]
     return Update(
         event="chain_status" if unknown else "chain_summary",
-        key=(SUMMARY, chain["product"], chain["expiry"]),
+        key=(SUMMARY, _text(chain, "product"), _text(chain, "expiry")),
         room=GENERAL,
         at=_instant(chain),
         body=orjson.dumps(summary),
@@ -75,12 +78,22 @@ def tick_updates(published: Document) -> list[Update]:
 def _tick_update(tick: Document) -> Update:
     return Update(
         event="tick_update",
-        key=(TICK, tick["product"]),
+        key=(TICK, _text(tick, "product")),
         room=tick_room(tick["product"]),
-        at=datetime.fromisoformat(tick["received_at"]),
+        at=_instant(tick, "received_at"),
         body=orjson.dumps(tick),
     )
 
 
-def _instant(document: Document) -> datetime:
-    return datetime.fromisoformat(document["timestamp"])
+def _text(document: Document, name: str) -> str:
+    found = document[name]
+    if not isinstance(found, str):
+        raise TypeError(f"{name} is no text")
+    return found
+
+
+def _instant(document: Document, name: str = "timestamp") -> datetime:
+    found = datetime.fromisoformat(_text(document, name))
+    if found.tzinfo is None:
+        raise ValueError(f"{name} has no time zone")
+    return found

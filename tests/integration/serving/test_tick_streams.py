@@ -205,6 +205,8 @@ def test_what_other_programs_publish_as_ticks_harms_nothing(desk: Desk, redis_ur
                     b'{"world": "paper", "source": "paper", "ticks": 1}',
                     b'{"world": "paper", "source": "paper", "ticks": [1]}',
                     b'{"world": "paper", "source": "paper", "ticks": [{"product": "TCS"}]}',
+                    b'{"world": "paper", "source": "paper", "ticks": [{"product": ["TCS"], '
+                    b'"received_at": "2099-01-01T00:00:00Z"}]}',
                     orjson.dumps({"world": "live", "source": "upstox", "ticks": [tick]}),
                 ):  # fmt: skip
                     publisher.publish(TICKS, broken)

@@ -304,6 +304,17 @@ def test_a_client_that_does_not_read_has_one_tick_of_each_symbol_waiting(desk: D
     ]
 
 
+def test_a_heartbeat_has_no_numbers_of_ticks(desk: Desk) -> None:
+    member = desk.client(tick_room("NIFTY"))
+    desk.hub.publish(tick("NIFTY", 1.0, 1), 1)
+    desk.hub.beat({}, 2)
+    desk.hub.publish(tick("NIFTY", 2.0, 3), 3)
+
+    # The second tick has replaced the first, and with it the number 1.
+    [(_, beat), (_, newest)] = read(member)
+    assert (beat["last_seq"], newest["seq"]) == ({GENERAL: 0}, 2)
+
+
 def test_a_room_of_ticks_keeps_the_newest_one_for_those_who_come_or_come_back(desk: Desk) -> None:
     for number in range(1, 1_000):
         desk.hub.publish(tick("NIFTY", float(number), number), number)
