@@ -30,7 +30,7 @@ from data_fetch.core.feed.ticks import TickBook, ms_of_instant
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.world import World
 from data_fetch.publishing.redis_streams import TICKS, RedisNames, StreamPublisher
-from data_fetch.reading.stream_documents import ticks_document
+from data_fetch.publishing.stream_updates import ticks_document
 from data_fetch.services.ticks import TickRelay
 from data_fetch.sources.transport.tick_board import TickBoard
 from data_fetch.sources.upstox.feed_messages import FeedResponse, read_message

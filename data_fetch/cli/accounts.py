@@ -10,8 +10,9 @@ from data_fetch.cli.shared.output import counted, emit, json_option, print_out, 
 from data_fetch.cli.shared.world_line import settings_to_store
 from data_fetch.core.accounts.accounts import Account, ApiKey, Role, Scope
 from data_fetch.core.accounts.events import AccountEvent
+from data_fetch.core.clock import utc_text
 from data_fetch.core.errors import AccountInvalid
-from data_fetch.reading.instants import ist_text, utc_text
+from data_fetch.reading.instants import ist_text
 from data_fetch.runtime.accounts import accounts_of
 from data_fetch.runtime.settings import process_settings
 from data_fetch.services.accounts import Accounts

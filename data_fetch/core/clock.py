@@ -35,6 +35,11 @@ def minute_of(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
+def utc_text(at: datetime) -> str:
+    """An instant as ISO text in UTC with milliseconds and `Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class _FreeHold:
     """The hold of a clock that cannot stand still: it does nothing."""
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import orjson
 
+from data_fetch.core.clock import utc_text
+from data_fetch.core.feed.ticks import Tick
+from data_fetch.core.world import World
 from data_fetch.publishing.stream_messages import (
     CHAIN,
     GENERAL,
@@ -69,6 +72,15 @@ def summary_update(chain: Document) -> Update:
     )
 
 
+def ticks_document(ticks: Mapping[str, Tick], source: str, world: World) -> dict[str, Any]:
+    """Ticks by product, of the feed of *source*, as they are published together."""
+    return {
+        "source": source,
+        "world": world.value,
+        "ticks": [_tick_document(product, each) for product, each in ticks.items()],
+    }
+
+
 def tick_updates(published: Document) -> list[Update]:
     """`tick_update` for each of the ticks that were *published* together."""
     shared = {"source": published["source"], "world": published["world"]}
@@ -83,6 +95,21 @@ def _tick_update(tick: Document) -> Update:
         at=_instant(tick, "received_at"),
         body=orjson.dumps(tick),
     )
+
+
+def _tick_document(product: str, of: Tick) -> dict[str, Any]:
+    """The last trade in rupees and shares, when it was and when it was received."""
+    traded_at, detail = of.traded_at, of.detail
+    return {
+        "product": product,
+        "price": of.last_price,
+        "ltq": of.ltq,
+        "traded_at": None if traded_at is None else utc_text(traded_at),
+        "received_at": utc_text(of.received_at),
+        "prev_close": of.prev_close,
+        "volume": None if detail is None else detail.volume,
+        "open_interest": None if detail is None else detail.open_interest,
+    }
 
 
 def _text(document: Document, name: str) -> str:

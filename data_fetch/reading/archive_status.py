@@ -12,10 +12,10 @@ from typing import Any
 from data_fetch.archive.file_looks import FileLooks
 from data_fetch.core.archive.days import TABLES, ArchivedDay, Dataset, DayState
 from data_fetch.core.archive.lifecycle import Retention, Step, next_step
+from data_fetch.core.clock import utc_text
 from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import ARCHIVE_DAYS
-from data_fetch.reading.instants import utc_text
 from data_fetch.runtime.archive import archive_folder_for, market_time, retention_of
 from data_fetch.runtime.stores import store_to_look_at
 from data_fetch.services.archive_damage import FileProblem, damaged_files

@@ -116,11 +116,6 @@ def exact_text(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(IST).isoformat()
 
 
-def utc_text(at: datetime) -> str:
-    """An instant as ISO text in UTC with milliseconds and `Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def day_text(day: date | None) -> str | None:
     """A date as ISO text."""
     return None if day is None else day.isoformat()

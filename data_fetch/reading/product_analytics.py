@@ -10,10 +10,10 @@ from typing import Any
 from data_fetch.analytics.columns import Floats
 from data_fetch.analytics.metrics import ChainArrays, otm_smile
 from data_fetch.core.chains.valuation import Metric
+from data_fetch.core.clock import utc_text
 from data_fetch.core.settings import Settings
 from data_fetch.reading.chain_records import ChainHead, ChainRecord, running_chains
 from data_fetch.reading.documents import rounded
-from data_fetch.reading.instants import utc_text
 from data_fetch.reading.product_chains import (
     NO_SPOT,
     Document,

@@ -8,8 +8,8 @@ from typing import Any
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.valuation import Metric, Reason
+from data_fetch.core.clock import utc_text
 from data_fetch.reading.documents import rounded_all, strike_text
-from data_fetch.reading.instants import utc_text
 from data_fetch.storage.chains.records import ChainRecord, LegRecord
 
 # Its names of option types. A contract's name has the first letter of CE or PE.

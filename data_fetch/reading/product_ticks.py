@@ -8,11 +8,11 @@ from typing import Any
 
 from data_fetch.core.archive.days import bounds_of
 from data_fetch.core.candles.expectation import Expectation
-from data_fetch.core.clock import IST, MINUTE, minute_of
+from data_fetch.core.clock import IST, MINUTE, minute_of, utc_text
 from data_fetch.core.errors import NothingStored
 from data_fetch.core.settings import Settings
 from data_fetch.reading.candle_ranges import Candles, candles
-from data_fetch.reading.instants import DAY, utc_text
+from data_fetch.reading.instants import DAY
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.reading.seam import question
 from data_fetch.reading.underlyings import underlying_named

@@ -1,13 +1,11 @@
 """What has changed in a store, as the documents that are streamed and published."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from data_fetch.core.feed.ticks import Tick
+from data_fetch.core.clock import utc_text
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.reading.chain_records import ChainRecord
-from data_fetch.reading.instants import utc_text
 from data_fetch.reading.product_analytics import product_surface, running_snapshots
 from data_fetch.reading.product_chains import product_chain
 from data_fetch.reading.stream_changes import Price
@@ -27,15 +25,6 @@ def price_document(of: Price, world: World) -> dict[str, Any]:
     }
 
 
-def ticks_document(ticks: Mapping[str, Tick], source: str, world: World) -> dict[str, Any]:
-    """Ticks by product, of the feed of *source*, as they are published together."""
-    return {
-        "source": source,
-        "world": world.value,
-        "ticks": [_tick(product, each) for product, each in ticks.items()],
-    }
-
-
 def chain_document(of: ChainRecord, world: World) -> dict[str, Any]:
     """A whole chain, as `product_chain` has it, and the world it is of."""
     return {**product_chain(of), "world": world.value}
@@ -48,18 +37,3 @@ def surface_document(settings: Settings, product: str) -> dict[str, Any] | None:
     """
     running = running_snapshots(settings, product, None)
     return {**product_surface(running), "world": settings.world.value} if running else None
-
-
-def _tick(product: str, of: Tick) -> dict[str, Any]:
-    """The last trade in rupees and shares, when it was and when it was received."""
-    traded_at, detail = of.traded_at, of.detail
-    return {
-        "product": product,
-        "price": of.last_price,
-        "ltq": of.ltq,
-        "traded_at": None if traded_at is None else utc_text(traded_at),
-        "received_at": utc_text(of.received_at),
-        "prev_close": of.prev_close,
-        "volume": None if detail is None else detail.volume,
-        "open_interest": None if detail is None else detail.open_interest,
-    }

@@ -14,7 +14,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
-from data_fetch.reading.instants import utc_text
+from data_fetch.core.clock import utc_text
 from data_fetch.serving.problems import Refusal
 from data_fetch.serving.server import server_of
 

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
-from data_fetch.reading.instants import utc_text
+from data_fetch.core.clock import utc_text
 from data_fetch.serving.answers import Frame, data_answer
 
 

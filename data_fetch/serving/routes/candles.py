@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from data_fetch.core.candles.candles import Kind
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.candles.intervals import Interval
+from data_fetch.core.clock import utc_text
 from data_fetch.core.errors import StillToCome
 from data_fetch.reading.candle_corrections import corrected_by_date
 from data_fetch.reading.candle_days import CandleDay
@@ -24,7 +25,7 @@ from data_fetch.reading.candle_ranges import (
     refuse_kinds,
     unit_of,
 )
-from data_fetch.reading.instants import date_of, instant, utc_text
+from data_fetch.reading.instants import date_of, instant
 from data_fetch.serving.answers import Cause, Counted, Frame, entity_tag
 from data_fetch.serving.causes import causes_of
 from data_fetch.serving.cursors import PagedQuery, path_to

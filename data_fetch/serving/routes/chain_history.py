@@ -11,8 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from data_fetch.core.chains.chains import ChainSource, OptionType
+from data_fetch.core.clock import utc_text
 from data_fetch.reading.chain_series import ChainSeries, chain_history, leg_history
-from data_fetch.reading.instants import Period, utc_text
+from data_fetch.reading.instants import Period
 from data_fetch.serving.answers import Cause, Counted, Frame
 from data_fetch.serving.cursors import PagedQuery, path_to
 from data_fetch.serving.formats import RANGE_FORMS

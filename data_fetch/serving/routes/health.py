@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from data_fetch.core.accounts.accounts import Role
-from data_fetch.reading.instants import utc_text
+from data_fetch.core.clock import utc_text
 from data_fetch.reading.service_health import service_health
 from data_fetch.serving.models.health import Health, Live, Ready
 from data_fetch.serving.problems import documented

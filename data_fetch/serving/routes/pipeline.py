@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.clock import utc_text
 from data_fetch.reading.chain_counts import MOST_COUNTED, ChainCounts, chain_counts, pipeline
-from data_fetch.reading.instants import utc_text
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer
 from data_fetch.serving.envelopes import enveloped_answer
 from data_fetch.serving.models.pipeline import PipelineAnswer, Stats

@@ -8,8 +8,8 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from data_fetch.core.clock import utc_text
 from data_fetch.core.text import presentable
-from data_fetch.reading.instants import utc_text
 from data_fetch.reading.latest_quotes import LatestQuote, latest_quotes
 from data_fetch.reading.quote_ranges import Quotes, quotes
 from data_fetch.serving.answers import Cause, Counted, Frame, data_answer

@@ -7,8 +7,8 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from data_fetch.core.clock import utc_text
 from data_fetch.core.runs import Outcome
-from data_fetch.reading.instants import utc_text
 from data_fetch.reading.run_records import RunOutcomes, runs
 from data_fetch.serving.answers import Cause, Counted, Frame
 from data_fetch.serving.cursors import PagedQuery

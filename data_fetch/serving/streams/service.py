@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from data_fetch.core.clock import stopwatch
+from data_fetch.core.clock import stopwatch, utc_text
 from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.redis_streams import CHAINS, PRICES, TICKS, RedisNames
@@ -24,7 +24,6 @@ from data_fetch.publishing.stream_messages import (
     message,
 )
 from data_fetch.publishing.stream_updates import price_update, tick_updates
-from data_fetch.reading.instants import utc_text
 from data_fetch.reading.stream_products import product_named
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.access import holder_of, unavailable

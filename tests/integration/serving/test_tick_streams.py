@@ -28,7 +28,7 @@ from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.publishing.redis_streams import TICKS, RedisNames, StreamPublisher
-from data_fetch.reading.stream_documents import ticks_document
+from data_fetch.publishing.stream_updates import ticks_document
 from data_fetch.services.ticks import TickRelay
 from data_fetch.serving.streams.app import stream_application
 from data_fetch.sources.transport.retrying import RetryPolicy
