@@ -33,7 +33,7 @@ CALENDAR = "calendar"
 # Units of work for other processes: sent to them every minute, and what people do with dead ones.
 UNITS, UNITS_REPLAYED, UNITS_DROPPED = "units", "units-replayed", "units-dropped"
 READINESS = "readiness"
-FEED = "feed"
+FEED, FEED_CLOSE = "feed", "feed-close"
 # These jobs have a process of their own: `data-fetch archive run`, which a collector starts.
 ARCHIVE_MINUTES, ARCHIVE_LOAD = "archive-minutes", "archive-load"
 ARCHIVE_DAYS = "archive-days"
@@ -249,5 +249,6 @@ def standard_timetable(
             UNITS: AroundTheClock(1, UNITS_OFFSET),
             READINESS: DailyAt(calendar, groups, READY_AT),
             FEED: AroundTheClock(1, FEED_OFFSET),
+            FEED_CLOSE: EverySlot(calendar, groups),
         }
     )

@@ -6,15 +6,18 @@ from datetime import date
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.members import Members
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.services.feed import FeedService
 from data_fetch.services.feed_plan import FeedPlanner
+from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.polling import Polling
 from data_fetch.sources.upstox.feed import SENTINELS, UpstoxFeed
 from data_fetch.sources.upstox.feed_doors import AuthorisedDoor
 from data_fetch.sources.upstox.limits import FEED_LIMITS
 from data_fetch.storage.feed import FeedStore
 from data_fetch.storage.instruments.contracts import listed_options
+from data_fetch.storage.quotes import QuoteStore
 
 
 def feeds_at(
@@ -44,6 +47,12 @@ def feeds_at(
                 polled=lambda: polling.poll_targets().polled,
                 options=options,
                 limits=FEED_LIMITS,
+            ),
+            quotes=FeedQuotes(
+                members=Members.as_of(universe.members, provider.clock.now()),
+                calendar=calendar,
+                repository=QuoteStore(store, context.guard),
+                clock=provider.clock,
             ),
             repository=FeedStore(store, context.guard),
             clock=provider.clock,

@@ -1,6 +1,7 @@
 """The streaming feed of a collector: it runs beside everything else and delays nothing.
 
-What it delivers is extra. Quotes, candles and chains are requested as without it.
+Quotes, candles and chains are requested as without it. The feed only fills quotes that no request
+brought.
 """
 
 import logging
@@ -14,9 +15,10 @@ from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
 from data_fetch.core.feed.report import FeedReport
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.ports import Clock
-from data_fetch.core.timetable import FEED, Job, Timetable
+from data_fetch.core.timetable import FEED, FEED_CLOSE, Job, Timetable
 from data_fetch.services.clocked_pool import ClockedPool
 from data_fetch.services.feed_plan import FeedPlanner
+from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.recurring import RecurringService
 from data_fetch.sources.upstox.feed import UpstoxFeed
 from data_fetch.sources.upstox.feed_state import FeedStatus
@@ -31,10 +33,17 @@ class FeedService(RecurringService):
     """Runs *feed* from the first tick of its job on, subscribed to what *planner* plans."""
 
     def __init__(
-        self, *, feed: UpstoxFeed, planner: FeedPlanner, repository: FeedStore, clock: Clock
+        self,
+        *,
+        feed: UpstoxFeed,
+        planner: FeedPlanner,
+        quotes: FeedQuotes,
+        repository: FeedStore,
+        clock: Clock,
     ) -> None:
         self._feed = feed
         self._planner = planner
+        self._quotes = quotes
         self._repository = repository
         self._clock = clock
         self._plan = EMPTY_PLAN
@@ -42,7 +51,10 @@ class FeedService(RecurringService):
         self._ended: list[Disconnect] = []
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
-        return [timetable.job(FEED, self.tick, at_start=True)]
+        return [
+            timetable.job(FEED, self.tick, at_start=True),
+            timetable.job(FEED_CLOSE, self.close_slot),
+        ]
 
     def tick(self) -> None:
         """Follow the plan, and store what has become of the feed since the last call.
@@ -60,6 +72,11 @@ class FeedService(RecurringService):
         self._feed.start()
         self._begun = True
         self._record(now, latest)
+        self._quotes.fill()
+
+    def close_slot(self) -> None:
+        """Keep the ticks at the end of a slot, for what the requests may not bring of it."""
+        self._quotes.close_slot(self._feed.status(), self._feed.board.latest())
 
     def close(self) -> None:
         """Return when the connection is closed, or after a few seconds."""

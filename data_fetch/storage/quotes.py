@@ -38,7 +38,7 @@ from data_fetch.storage.database.dialects import (
 )
 from data_fetch.storage.database.store import Guard, Store, refuse_invented
 from data_fetch.storage.database.tables import LtpData, table
-from data_fetch.storage.database.upsert import upsert
+from data_fetch.storage.database.upsert import Rule, unchanged, upsert
 from data_fetch.storage.instruments.instruments import present_instruments
 from data_fetch.storage.runs import (
     fold_attempts,
@@ -54,6 +54,8 @@ QUOTE_LOCK = 4_630_914_006
 ltp_data = table(LtpData)
 COLUMNS = tuple(column.name for column in ltp_data.columns)
 RUNS_AT_ONCE = 500
+# The row that is stored already stays.
+AS_STORED = Rule(combined=dict.fromkeys(COLUMNS, unchanged))
 
 # Neither database skips from symbol to symbol by itself: for the newest row of each symbol it
 # would read all rows. Stepping through the key costs one look-up per symbol instead.
@@ -226,6 +228,25 @@ class QuoteStore:
             upsert(connection, ltp_data, COLUMNS, rows)
             write_runs(connection, [run])
             fold_attempts(connection, attempts)
+
+    def symbols_at(self, slot: datetime, symbols: Collection[str]) -> set[str]:
+        """Those of *symbols* that have a quote of *slot*."""
+        query = select(ltp_data.c.symbol).where(
+            ltp_data.c.symbol.in_(list(symbols)), ltp_data.c.timestamp == slot
+        )
+        with self._store.reading() as connection:
+            return set(connection.scalars(query))
+
+    def fill_slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
+        """Store those of *quotes* whose symbol and slot have none, and the audit row *run*.
+
+        Raises as `record_slot`.
+        """
+        with self._store.writing(self._guard) as connection:
+            refuse_invented(connection, (quote.quote.instrument_key for quote in quotes))
+            begin_quote_writing(connection, {quote.slot for quote in quotes})
+            upsert(connection, ltp_data, COLUMNS, [_row(quote) for quote in quotes], AS_STORED)
+            write_runs(connection, [run])
 
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Write audit rows of runs without quotes."""

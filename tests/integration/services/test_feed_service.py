@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import urllib3
+from sqlalchemy import select
 from watcher import Watcher
 
 from data_fetch.core.clock import IST
@@ -17,7 +18,9 @@ from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.services.feed import FeedService
 from data_fetch.services.polling import Polling
+from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.feed import FeedStore, StoredDisconnect, disconnects_since, feed_report
+from data_fetch.storage.runs import recent_runs
 
 DAY = date(2026, 9, 16)
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE")
@@ -55,6 +58,22 @@ class FeedEnv:
 
     def state(self, state: str) -> FeedReport:
         return self.until(lambda report: report.state == state)
+
+    def sleep_until(self, time: str) -> None:
+        until = datetime.fromisoformat(f"{DAY} {time}").replace(tzinfo=IST)
+        self.clock.sleep(until - self.clock.now())
+
+    def close_slot(self) -> None:
+        """Close the slot that ends now, and fill it."""
+        self.feed.close_slot()
+        self.feed.tick()
+
+    def sources(self) -> dict[str, str]:
+        """The source of each symbol's quote."""
+        quotes = table(LtpData)
+        query = select(quotes.c.symbol, quotes.c.source)
+        with self.store.reading() as connection:
+            return {row.symbol: row.source for row in connection.execute(query)}
 
     def disconnects(self) -> list[StoredDisconnect]:
         return disconnects_since(self.store, datetime(2026, 9, 16, tzinfo=IST))
@@ -143,3 +162,50 @@ def test_what_an_ended_collector_left_open_ends_when_the_next_one_begins(env: Fe
 
     [ended] = env.disconnects()
     assert ended.ended == env.clock.now()
+
+
+def test_a_slot_without_any_quote_is_filled_at_its_close(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+
+    env.sleep_until("10:10:00")
+
+    env.close_slot()
+
+    filled = env.sources()
+    assert {"NIFTY": "feed", "BANKNIFTY": "feed"}.items() <= filled.items()
+    [run] = recent_runs(env.store, 1, "feed")
+    assert run.due_slot == datetime(2026, 9, 16, 10, 9, tzinfo=IST)
+    assert run.stored == len(filled)
+
+
+def test_a_quote_that_a_request_brought_stays(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+    env.sleep_until("10:10:00")
+    env.collector.quotes.collect_due()
+
+    env.close_slot()
+
+    assert set(env.sources().values()) == {"paper"}
+
+
+def test_a_request_that_comes_later_replaces_what_was_filled(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+    env.sleep_until("10:10:00")
+    env.close_slot()
+
+    env.collector.quotes.collect_due()
+
+    assert set(env.sources().values()) == {"paper"}
+
+
+def test_a_feed_that_was_away_in_the_slot_fills_nothing(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+    env.sleep_until("10:09:10")
+    env.order(kind="feed-cut", times=1)
+    env.until(lambda _: any(each.ended for each in env.disconnects()))
+    env.state("live")
+
+    env.sleep_until("10:10:00")
+    env.close_slot()
+
+    assert env.sources() == {}

@@ -19,6 +19,7 @@ from data_fetch.core.timetable import (
     CHAINS,
     COVERAGE,
     DAILY,
+    FEED_CLOSE,
     FINALISE,
     FRESHNESS,
     QUOTES,
@@ -31,6 +32,7 @@ from data_fetch.core.timetable import (
 )
 
 CALENDAR = MarketCalendar.reviewed()
+SLOT = [QUOTES, FEED_CLOSE]
 TIMETABLE = standard_timetable(CALENDAR, {F_AND_O_STOCK, INDEX})
 
 
@@ -42,8 +44,12 @@ def ist(text: str) -> datetime:
     ("at", "jobs"),
     [
         pytest.param("2026-07-01 09:15:00", [], id="the open: no slot is over yet"),
-        pytest.param("2026-07-01 09:16:00", [QUOTES], id="slot 09:15 is over"),
-        pytest.param("2026-07-01 15:30:00", [QUOTES], id="slot 15:29, though the market is closed"),
+        pytest.param("2026-07-01 09:16:00", SLOT, id="slot 09:15 is over"),
+        pytest.param(
+            "2026-07-01 15:30:00",
+            SLOT,
+            id="slot 15:29, though the market is closed",
+        ),
         pytest.param("2026-07-01 15:31:00", [], id="there is no slot 15:30"),
         pytest.param("2026-07-01 09:16:20", [FRESHNESS], id="freshness, every second minute"),
         pytest.param("2026-07-01 09:17:20", [], id="not every minute"),
@@ -59,13 +65,13 @@ def ist(text: str) -> datetime:
         pytest.param("2026-07-04 16:00:00", [], id="a Saturday has no 16:00"),
         pytest.param("2026-07-05 10:00:00", [WEEKLY], id="Sunday 10:00"),
         pytest.param("2026-07-05 09:16:00", [], id="no quotes on a Sunday"),
-        pytest.param("2026-02-01 09:16:00", [QUOTES], id="but on the Budget Sunday"),
+        pytest.param("2026-02-01 09:16:00", SLOT, id="but on the Budget Sunday"),
         pytest.param("2026-01-26 09:16:00", [], id="a holiday"),
-        pytest.param("2025-10-21 13:46:00", [QUOTES], id="Muhurat in the afternoon"),
+        pytest.param("2025-10-21 13:46:00", SLOT, id="Muhurat in the afternoon"),
         pytest.param("2025-10-21 09:16:00", [], id="and no morning before it"),
-        pytest.param("2026-09-16 15:15:00", [QUOTES], id="slot 15:14 before the closing auction"),
+        pytest.param("2026-09-16 15:15:00", SLOT, id="slot 15:14 before the closing auction"),
         pytest.param("2026-09-16 15:16:00", [], id="no slot while the auction runs"),
-        pytest.param("2026-09-16 15:36:00", [QUOTES], id="the auction's one slot"),
+        pytest.param("2026-09-16 15:36:00", SLOT, id="the auction's one slot"),
         pytest.param("2026-09-16 15:16:20", [], id="no freshness alarm in the auction gap"),
     ],
 )
