@@ -151,5 +151,6 @@ def test_what_a_screen_waits_for_is_done_first() -> None:
     assert sorted(UnitKind, key=lambda kind: kind.priority) == [
         UnitKind.ENRICHMENT,
         UnitKind.BACKFILL,
+        UnitKind.COMPACTION,
         UnitKind.REPROCESSING,
     ]
