@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from data_fetch.core.clock import IST
 from data_fetch.core.feed.disconnects import Disconnect
@@ -29,8 +30,20 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS = 5.0
 
 
+class TickFollower(Protocol):
+    """Takes the ticks of the feed in a thread of its own."""
+
+    def start(self) -> None:
+        """Without effect while it runs."""
+
+    def stop(self) -> None: ...
+
+
 class FeedService(RecurringService):
-    """Runs *feed* from the first tick of its job on, subscribed to what *planner* plans."""
+    """Runs *feed* from the first tick of its job on, subscribed to what *planner* plans.
+
+    *followers* run as long as the feed does.
+    """
 
     def __init__(
         self,
@@ -40,12 +53,14 @@ class FeedService(RecurringService):
         quotes: FeedQuotes,
         repository: FeedStore,
         clock: Clock,
+        followers: Sequence[TickFollower] = (),
     ) -> None:
         self._feed = feed
         self._planner = planner
         self._quotes = quotes
         self._repository = repository
         self._clock = clock
+        self._followers = followers
         self._plan = EMPTY_PLAN
         self._begun = False
         self._ended: list[Disconnect] = []
@@ -70,6 +85,8 @@ class FeedService(RecurringService):
         self._feed.subscribe(self._plan)
         # It runs already, unless an error of its own has ended it.
         self._feed.start()
+        for follower in self._followers:
+            follower.start()
         self._begun = True
         self._record(now, latest)
         self._quotes.fill()
@@ -79,9 +96,11 @@ class FeedService(RecurringService):
         self._quotes.close_slot(self._feed.status(), self._feed.board.latest())
 
     def close(self) -> None:
-        """Return when the connection is closed, or after a few seconds."""
-        pool = ClockedPool(self._clock, 1, "feed-stop")
+        """Return when the connection is closed and no tick is taken, or after a few seconds."""
+        pool = ClockedPool(self._clock, 1 + len(self._followers), "feed-stop")
         pool.submit(self._feed.stop)
+        for follower in self._followers:
+            pool.submit(follower.stop)
         if not pool.close(CLOSE_SECONDS):
             log.warning("feed_hangs")
 
