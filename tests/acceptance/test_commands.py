@@ -135,6 +135,7 @@ def test_status_of_a_new_folder_is_an_empty_store(desk: Desk) -> None:
         "rate_windows",
         "alerts",
         "units",
+        "feed",
     ]
     assert told["alerts"] == {"open": [], "unsent": []}
     assert told["quotes"] == {"rows": 0, "symbols": 0, "first_slot": None, "last_slot": None}
