@@ -72,7 +72,7 @@ def freshness_rows(classes: Sequence[ClassFreshness], now: datetime) -> Rows:
 def feed_line(feed: FeedSummary) -> str:
     """The state of the streaming feed, its cause, its keys, and how often it was away today."""
     away = len(feed.disconnects)
-    often = f", away {grouped(away)} times today" if away else ""
+    often = f", disconnects today: {grouped(away)}" if away else ""
     return f"Feed {feed.state}: {feed.cause} · {feed.keys_line}{often}"
 
 

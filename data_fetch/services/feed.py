@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from data_fetch.core.clock import IST
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
 from data_fetch.core.feed.report import FeedReport
@@ -98,11 +99,21 @@ class FeedService(RecurringService):
     def close(self) -> None:
         """Return when the connection is closed and no tick is taken, or after a few seconds."""
         pool = ClockedPool(self._clock, 1 + len(self._followers), "feed-stop")
-        pool.submit(self._feed.stop)
+        pool.submit(self._end)
         for follower in self._followers:
             pool.submit(follower.stop)
         if not pool.close(CLOSE_SECONDS):
             log.warning("feed_hangs")
+
+    def _end(self) -> None:
+        self._feed.stop()
+        if not self._begun:
+            return
+        try:
+            self._record(self._clock.now(), self._feed.board.latest())
+        except DataFetchError as problem:
+            # The store may be why the collector ends; its next one ends what is open.
+            log.warning("feed_end_not_recorded", extra={"problem": problem.message})
 
     def _record(self, now: datetime, latest: Mapping[str, Tick]) -> None:
         status = self._feed.status()

@@ -99,7 +99,7 @@ def test_people_see_state_keys_and_disconnects(shelf: Shelf) -> None:
     ]
     assert feed_line(found) == (
         "Feed live: prices come · 213 full, 640 option_greeks, 12 without room, 2 not delivered, "
-        "away 2 times today"
+        "disconnects today: 2"
     )
     assert found.document()["disconnects"][1] == {
         "from": "2026-09-16T09:58:00+05:30",

@@ -154,6 +154,19 @@ def test_a_disconnect_that_lasts_is_a_row_without_an_end(env: FeedEnv) -> None:
     assert lasting.keys >= len(SYMBOLS)
 
 
+def test_the_end_of_a_collector_ends_its_disconnect_and_is_reported(env: FeedEnv) -> None:
+    env.order(kind="server-error", api="feed-authorize")
+    env.state("dead")
+
+    env.feed.close()
+
+    report = feed_report(env.store)
+    assert report is not None
+    assert (report.state, report.cause) == ("stopped", "the feed was stopped")
+    [disconnect] = env.disconnects()
+    assert disconnect.ended is not None
+
+
 def test_what_an_ended_collector_left_open_ends_when_the_next_one_begins(env: FeedEnv) -> None:
     env.order(kind="server-error", api="feed-authorize", times=1)
     env.state("dead")
