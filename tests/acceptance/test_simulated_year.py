@@ -6,6 +6,7 @@ restarted each week. `CHAOS=1` (`make chaos`) lives 365 days, otherwise a festiv
 morning after it, with the same troubles.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -260,6 +261,7 @@ def test_nothing_is_missing_but_what_was_planned_to_be(plan: Plan, tmp_path: Pat
         pytest.skip("no PostgreSQL that may be restarted: install the package postgresql")
     milestones = Milestones()
     with (
+        no_logs_kept(),
         postgres_of(binaries) as server,
         lived(plan, server, tmp_path, milestones) as life,
     ):
@@ -346,10 +348,22 @@ def every_chain_is_of_a_contract_that_traded(life: SimulatedLife, plan: Plan) ->
         assert any(each.span.includes(begun) for each in plan.troubles), (begun, cause)
 
 
+@contextmanager
+def no_logs_kept() -> Iterator[None]:
+    """The test program keeps records with their tracebacks, which would be most of a year's
+    memory."""
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def memory_does_not_grow(milestones: Milestones) -> None:
+    """After half a year: until then the exchange of this process fills what it keeps of days."""
     memory = [megabytes for _, _, megabytes in milestones.reached]
     if memory:
-        assert memory[-1] <= 1.25 * memory[2]
+        assert memory[-1] <= 1.1 * memory[5]
 
 
 def minutes_of(span: Span) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import orjson
 import urllib3
-from watcher import Watcher
 
 from data_fetch.core.clock import IST, VirtualClock
 from data_fetch.core.instruments.instrument import Instrument
@@ -86,7 +85,6 @@ class SimulatedLife:
 
     context: CollectorContext
     clock: EventfulClock
-    watcher: Watcher
     folder: Path
     collectors: list[Collector] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -124,10 +122,10 @@ class SimulatedLife:
 
     def _run(self, until: datetime) -> None:
         running = replace(self.context, running_since=self.clock.now())
-        collector = collector_at(running, self.watcher)
+        collector = collector_at(running, SILENT)
         collector.prepare()
         scheduler = DataScheduler()
-        self.collectors.append(scheduler.run_days(collector, until, self.watcher))
+        self.collectors.append(scheduler.run_days(collector, until, SILENT))
         self.failures += scheduler.failures
 
 
@@ -148,7 +146,7 @@ def simulated_life(
         "DATABASE_URL": database_url,
         "REFRESH_INTERVAL": "600",
     }
-    watcher, clock, stop = Watcher(), EventfulClock(begins), Event()
+    clock, stop = EventfulClock(begins), Event()
     with ExitStack() as stack:
         settings = Settings.load(environment, folder)
         exchange = stack.enter_context(exchange_at(settings, clock, market))
@@ -158,7 +156,7 @@ def simulated_life(
         leadership = Leadership(store)
         fence = leadership.try_acquire()
         assert fence is not None
-        lead = stack.enter_context(LeadKeeper(leadership, store.name, watcher.message, lost=stop))
+        lead = stack.enter_context(LeadKeeper(leadership, store.name, SILENT.message, lost=stop))
         windows = stack.enter_context(closing(FileWindows(folder, clock)))
         calendar = MarketCalendar.reviewed()
         provider = provider_at(settings, clock, exchange.url, calendar, windows, random=Random(0))
@@ -171,4 +169,4 @@ def simulated_life(
             running_since=begins,
             stop=stop,
         )
-        yield SimulatedLife(context, clock, watcher, folder)
+        yield SimulatedLife(context, clock, folder)

@@ -37,6 +37,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
+# Upstox, NSE, and a token that is being renewed.
+OPEN_ACCOUNTS = 4
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # Instants are microseconds since 1970. `spent.ends`: the instant of the response, or the latest
@@ -74,6 +76,7 @@ class FileWindows:
         self._folder = folder or user_state_path("data-fetch")
         self._clock = clock
         self._files: dict[Path, _File] = {}
+        self._lock = Lock()
 
     @property
     def where(self) -> str:
@@ -84,7 +87,13 @@ class FileWindows:
 
     def ledger(self, account: str, rules: RateRules) -> "FileLedger":
         path = self.file_of(account)
-        return FileLedger(self._files.setdefault(path, _File(path)), self._clock, rules)
+        with self._lock:
+            # The newest last. Those of former tokens are not used any more; one that is opens its
+            # file again.
+            file = self._files[path] = self._files.pop(path, _File(path))
+            for older in list(self._files.values())[:-OPEN_ACCOUNTS]:
+                older.close()
+        return FileLedger(file, self._clock, rules)
 
     def close(self) -> None:
         for file in tuple(self._files.values()):

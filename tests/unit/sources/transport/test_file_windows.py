@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import thread_time
 
+import psutil
 import pytest
 from paced import ACCOUNT, file_pacer
 from upstox_stub import spent
@@ -15,7 +16,7 @@ from upstox_stub import spent
 from data_fetch.core.clock import SystemClock, VirtualClock
 from data_fetch.core.errors import RateLimited, SetupError
 from data_fetch.core.ports import Lane
-from data_fetch.sources.transport.file_windows import FileWindows
+from data_fetch.sources.transport.file_windows import OPEN_ACCOUNTS, FileWindows
 from data_fetch.sources.transport.pacing import Pacer, account_of
 from data_fetch.sources.upstox.limits import UPSTOX_LIMITS
 
@@ -173,6 +174,23 @@ def test_each_request_spends_from_the_account_of_the_token_in_use(
     clock.sleep(2 * SECOND)
     assert spent_each() == (0, 0), "one was never answered"
     pacer.close()
+
+
+def test_files_of_former_tokens_are_closed(tmp_path: Path, clock: VirtualClock) -> None:
+    token = ""
+    windows = FileWindows(tmp_path, clock)
+    pacer = Pacer(windows, lambda: token, clock, SMALL_LIMITS)
+    tokens = [f"token-{day}" for day in range(12)]
+    most = 0
+    for token in [*tokens, tokens[0]]:
+        with pacer.request("ltp", Lane.LIVE):
+            opened = {Path(each.path) for each in psutil.Process().open_files()}
+        most = max(most, len([each for each in opened if each.suffix == ".sqlite3"]))
+
+    # The first was used again after it had been closed.
+    assert most <= OPEN_ACCOUNTS + 1
+    windows.close()
+    assert not list(tmp_path.glob("*-wal"))
 
 
 def test_folder_that_cannot_be_made_is_reported_with_a_hint(
