@@ -52,10 +52,13 @@ def main(port: str, folder: str) -> None:
             )
 
     def ready() -> None:
-        print("Working on windows", file=sys.stderr, flush=True)
+        warn("Working on windows")
+
+    def warn(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
 
     process.worker_for = worker_for
-    run_worker(process_settings(), PROCESSES, ready, lambda _: None)
+    run_worker(process_settings(), PROCESSES, ready, lambda _: None, warn)
 
 
 if __name__ == "__main__":

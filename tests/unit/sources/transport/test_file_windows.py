@@ -182,7 +182,8 @@ def test_files_of_former_tokens_are_closed(tmp_path: Path, clock: VirtualClock) 
     pacer = Pacer(windows, lambda: token, clock, SMALL_LIMITS)
     tokens = [f"token-{day}" for day in range(12)]
     most = 0
-    for token in [*tokens, tokens[0]]:
+    for used in [*tokens, tokens[0]]:
+        token = used
         with pacer.request("ltp", Lane.LIVE):
             opened = {Path(each.path) for each in psutil.Process().open_files()}
         most = max(most, len([each for each in opened if each.suffix == ".sqlite3"]))
