@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 
-from benchmarks.candle_server import FIRST, LAST, instrument_keys
+from benchmarks.candle_server import FIRST, INSTRUMENTS, LAST, instrument_keys
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.clock import SystemClock, stopwatch
 from data_fetch.core.instruments.instrument import Instrument
@@ -35,12 +35,12 @@ from data_fetch.storage.database.store import Store, open_store
 SLOT = timedelta(seconds=1)
 
 
-def instruments() -> list[Instrument]:
+def instruments(number: int = INSTRUMENTS) -> list[Instrument]:
     return [
         Instrument(
             instrument_key=key, symbol=f"S{n}", segment="NSE_EQ", instrument_type="EQ", live_key=key
         )
-        for n, key in enumerate(instrument_keys())
+        for n, key in enumerate(instrument_keys(number))
     ]
 
 

@@ -34,6 +34,9 @@ from data_fetch.core.world import World
 from data_fetch.paper_exchange.upstox.limits import RateLimits
 from data_fetch.services.missing_days import BackfillOrder
 from data_fetch.sources.upstox.candle_endpoints import UpstoxCandleEndpoints
+from data_fetch.storage.database.engine import engine_for
+from data_fetch.storage.database.layouts import Layout
+from data_fetch.storage.database.migrations import upgrade
 from data_fetch.storage.database.store import open_store
 
 BOUND, MOST_MEMORY_MB = 1.2, 300.0
@@ -157,7 +160,10 @@ def _into_sqlite(file: Path) -> Ingest:
 
 def _into_postgres(url: str) -> Ingest:
     """Into a table of our own kind, by a text COPY."""
-    open_store(url, World.PAPER).close()
+    engine = engine_for(url)
+    # Rows of any month go into it.
+    upgrade(engine, Layout.PLAIN)
+    engine.dispose()
     connection = psycopg2.connect(url)
 
     def ingest(rows: Sequence[Row]) -> None:

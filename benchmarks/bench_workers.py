@@ -25,7 +25,7 @@ from benchmarks.backfill_run import instruments, pacer_in, service_for
 from benchmarks.backfill_worker import PROCESSES
 from benchmarks.bench_backfill import provider
 from benchmarks.bench_chains import CHECKOUT, UNIVERSE, WRITTEN, captured
-from benchmarks.candle_server import FIRST, LAST
+from benchmarks.candle_server import LAST
 from benchmarks.figure import Figure, seconds
 from benchmarks.stores import postgres_store
 from data_fetch.analytics.chain_pricing import not_priced
@@ -57,7 +57,9 @@ from data_fetch.storage.work_units import WorkUnits
 
 BROKER = os.environ.get("BENCH_BROKER_URL", "redis://127.0.0.1:6379/13")
 LEAST_SPEED_UP, MOST_MILLISECONDS, MOST_OF_FLOOR = 1.7, 10.0, 1.1
-ROUNDS, WARM_UP, RESPONSES = 3, 10, 70
+ROUNDS, WARM_UP, RESPONSES = 3, 10, 130
+# Of a backfill, of a day each.
+REQUESTS = 420
 # What a worker program prints when it takes keys.
 READY = "Working on"
 
@@ -130,10 +132,10 @@ def _through_the_queue(store: Store) -> Figure:
 
 def _backfill(store: Store) -> Iterator[Figure]:
     clock = SystemClock()
-    save_master(store, iter(instruments()), FIRST, clock.now())
-    order = BackfillOrder(
-        instruments=instruments(), interval=CandleInterval.MINUTE, first=FIRST, last=LAST
-    )
+    listed = instruments(REQUESTS)
+    save_master(store, iter(listed), LAST, clock.now())
+    # A day of each: of months the candles themselves are more work than the windows allow time for.
+    order = BackfillOrder(instruments=listed, interval=CandleInterval.MINUTE, first=LAST, last=LAST)
     with tempfile.TemporaryDirectory() as folder, provider() as port:
         pacer = pacer_in(Path(folder), clock)
         api = UpstoxApi(
@@ -228,4 +230,4 @@ def _all_done(store: Store, queue: WorkQueue) -> None:
     """Send what is due, and return when it is done."""
     dispatch_at(store, queue).run()
     while _waiting(store):
-        time.sleep(0.02)
+        time.sleep(0.05)

@@ -27,8 +27,13 @@ INSTRUMENTS = 210
 VARIANTS = 4
 
 
-def instrument_keys() -> list[str]:
-    return [f"NSE_EQ|ZZP{number:06d}018" for number in range(INSTRUMENTS)]
+def instrument_keys(instruments: int = INSTRUMENTS) -> list[str]:
+    return [f"NSE_EQ|ZZP{number:06d}018" for number in range(instruments)]
+
+
+def variant_of(key: str) -> int:
+    """Which of the different bodies an instrument has."""
+    return int(key.removeprefix("NSE_EQ|ZZP").removesuffix("018")) % VARIANTS
 
 
 def windows() -> list[tuple[date, date]]:
@@ -76,10 +81,9 @@ class Provider:
         self._requests = 0
         self._bodies = {
             (last.isoformat(), first.isoformat(), variant): body(first, last, variant)
-            for first, last in windows()
+            for first, last in (*windows(), (LAST, LAST))
             for variant in range(VARIANTS)
         }
-        self._variants = {key: n % VARIANTS for n, key in enumerate(instrument_keys())}
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -93,7 +97,7 @@ class Provider:
     async def _candles(self, request: web.Request) -> web.Response:
         asked = request.match_info
         self._requests += 1
-        variant = self._variants[asked["key"]]
+        variant = variant_of(asked["key"])
         return self._answer("candles", self._bodies[asked["last"], asked["first"], variant])
 
     async def _quotes(self, request: web.Request) -> web.Response:
