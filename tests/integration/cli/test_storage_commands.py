@@ -131,6 +131,7 @@ def test_merge_counts_what_changed(run: Run, sqlite_url: str, postgres_url: str)
             "chain_snapshots",
             "option_chain_data",
             "chain_summary",
+            "feed_disconnects",
         ],
         0,
     )

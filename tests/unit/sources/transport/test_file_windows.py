@@ -186,7 +186,7 @@ def test_files_of_former_tokens_are_closed(tmp_path: Path, clock: VirtualClock) 
         token = used
         with pacer.request("ltp", Lane.LIVE):
             opened = {Path(each.path) for each in psutil.Process().open_files()}
-        most = max(most, len([each for each in opened if each.suffix == ".sqlite3"]))
+        most = max(most, len(opened & {*tmp_path.glob("*.sqlite3")}))
 
     # The first was used again after it had been closed.
     assert most <= OPEN_ACCOUNTS + 1
