@@ -336,6 +336,10 @@ def _connect(file: Path) -> sqlite3.Connection:
         (health,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if health != "ok":
             raise _damage(health)
+    except UnicodeDecodeError as problem:
+        # The message of SQLite cites the damaged text of a schema.
+        db.close()
+        raise _damage("its schema is damaged") from problem
     except BaseException:
         # Every error is raised again; only the connection must not stay open.
         db.close()

@@ -236,7 +236,13 @@ def _sqlite_engine(url: URL, session: tuple[str, ...] = SQLITE_SESSION) -> Engin
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # The driver would begin transactions by itself, but only before the first write.
         connection.isolation_level = None
-        _execute_all(connection, session)
+        try:
+            _execute_all(connection, session)
+        except UnicodeDecodeError as problem:
+            # The message of SQLite cites the damaged text of a schema.
+            damage = sqlite3.DatabaseError("the schema in the file is damaged")
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage from problem
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -300,6 +300,11 @@ def damage(file: Path) -> None:
     file.write_bytes(stored)
 
 
+def damage_schema(file: Path) -> None:
+    """SQLite's message about it is no text."""
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE", b"CREATE \xffABLE"))
+
+
 def make_foreign(file: Path) -> None:
     file.unlink()
     with sqlite3.connect(file) as connection:
@@ -310,6 +315,7 @@ def make_foreign(file: Path) -> None:
     ("spoil", "error"),
     [
         pytest.param(damage, StoreRefused, id="damaged"),
+        pytest.param(damage_schema, StoreRefused, id="damaged schema"),
         pytest.param(lambda file: file.write_bytes(b"no database" * 400), SetupError, id="no db"),
         pytest.param(make_foreign, SetupError, id="another program's"),
     ],

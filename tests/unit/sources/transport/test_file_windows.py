@@ -107,7 +107,12 @@ def damage_middle(file: Path) -> None:
     file.write_bytes(body)
 
 
-@pytest.mark.parametrize("damage", [damage_head, damage_middle])
+def damage_schema(file: Path) -> None:
+    """SQLite's message about it is no text."""
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE", b"CREATE \xffABLE"))
+
+
+@pytest.mark.parametrize("damage", [damage_head, damage_middle, damage_schema])
 def test_damaged_file_is_begun_anew_as_if_all_was_spent(
     state_file: Path, damage: Callable[[Path], None]
 ) -> None:
