@@ -140,8 +140,10 @@ class Connection:
     async def _receive(self, message: WSMessage) -> None:
         match message.type:
             case WSMsgType.PING:
-                if not self._faults("feed-ping", self._parts.now()):
-                    await self._attempt(self._socket.pong(message.data))
+                # A pong proves that the frames before it were sent, those in the making too.
+                async with self._sending:
+                    if not self._faults("feed-ping", self._parts.now()):
+                        await self._attempt(self._socket.pong(message.data))
             case WSMsgType.PONG:
                 if bytes(message.data) == self._mark():
                     self._read_up.set()

@@ -38,6 +38,7 @@ from websocket import ABNF
 from data_fetch.core.clock import IST, VirtualClock
 from data_fetch.core.world import PAPER_MARK
 from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.paper_exchange.feed import sockets
 from data_fetch.paper_exchange.market.days import Moment
 from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, Plan
 
@@ -313,6 +314,22 @@ class TestEqualToRest:
                 seen |= packets(feed.drain())
 
         assert_equal(law, seen, [key for key in keys if key in listed_keys(law)])
+
+
+def test_a_pong_comes_after_the_frames_that_are_in_the_making(
+    law: ExchangeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A request that sets the clock does not wait for them then.
+    monkeypatch.setattr(sockets, "SLOW_READER_SECONDS", 0)
+    law.advance("2026-09-16 11:00:00")
+    keys = listed_keys(law)[:200]
+    with connected(law) as feed:
+        seen = packets(feed.subscribe(keys, "full"))
+        law.advance("2026-09-17 11:00:00")
+        seen |= packets(feed.drain())
+
+    # Each bar is a request, and those are limited.
+    assert_equal(law, seen, keys[:8])
 
 
 def listed_keys(client: ExchangeClient) -> list[str]:
