@@ -21,6 +21,7 @@ from data_fetch.core.errors import OutsideError
 from data_fetch.core.ports import WorkQueue
 from data_fetch.core.quotes.quotes import StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.timetable import QUOTES
 from data_fetch.core.world import World
 from data_fetch.runtime.reporting import CollectorStart
 from data_fetch.runtime.settings import process_settings
@@ -37,7 +38,7 @@ class SlotLines:
         self.slots = 0
         self.quotes = 0
         self.snapshots = 0
-        self._last_error: str | None = None
+        self._last_errors: dict[str, str | None] = {}
 
     def message(self, text: str) -> None:
         remark(text)
@@ -50,11 +51,13 @@ class SlotLines:
         self.snapshots += poll.stored
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        self.slots += run.outcome in {Outcome.COMPLETED, Outcome.INCOMPLETE}
+        # A slot may have another run: of the feed, or of a repair.
+        collected = {Outcome.COMPLETED, Outcome.INCOMPLETE}
+        self.slots += run.job == QUOTES and run.outcome in collected
         self.quotes += run.stored
         # A lasting problem is printed in full once.
-        again = run.error is not None and run.error == self._last_error
-        self._last_error = run.error
+        again = run.error is not None and run.error == self._last_errors.get(run.job)
+        self._last_errors[run.job] = run.error
         print_out(slot_line(replace(run, error="as before") if again else run))
 
 

@@ -160,7 +160,7 @@ def collector_of(
         calendar_refresh,
         readiness,
         *unit_jobs_at(context),
-        *feeds_at(context, universe, calendar),
+        *feeds_at(context, universe, calendar, listeners),
     ]
     if settings.data_source == "nse":
         # NSE's site has chains and holidays, and nothing else.

@@ -1,13 +1,13 @@
 """Builds the streaming feed of a collector."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
-from data_fetch.core.ports import TickSource
+from data_fetch.core.ports import SlotListener, TickSource
 from data_fetch.core.world import World
 from data_fetch.publishing.redis_streams import RedisNames, StreamPublisher
 from data_fetch.publishing.stream_updates import ticks_document
@@ -76,9 +76,13 @@ def tick_publishers_at(
 
 
 def feeds_at(
-    context: CollectorContext, universe: Universe, calendar: MarketCalendar
+    context: CollectorContext,
+    universe: Universe,
+    calendar: MarketCalendar,
+    listeners: Collection[SlotListener],
 ) -> list[FeedService]:
-    """The feed, where it is enabled; NSE's site has none."""
+    """The feed, where it is enabled; NSE's site has none. *listeners* get the quotes that it
+    fills."""
     settings, provider, store = context.settings, context.provider, context.store
     if not settings.feed_enabled or settings.data_source == "nse":
         return []
@@ -109,6 +113,7 @@ def feeds_at(
                 calendar=calendar,
                 repository=QuoteStore(store, context.guard),
                 clock=provider.clock,
+                listeners=listeners,
             ),
             repository=FeedStore(store, context.guard),
             clock=provider.clock,

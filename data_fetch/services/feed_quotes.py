@@ -3,7 +3,8 @@
 A row that is there already stays, and a later request replaces one of the feed.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from data_fetch.core.clock import IST, MINUTE, minute_of
@@ -12,24 +13,36 @@ from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.members import Members
-from data_fetch.core.ports import Clock
+from data_fetch.core.ports import Clock, SlotListener
 from data_fetch.core.quotes.quotes import StoredQuote
-from data_fetch.core.runs import Outcome, SyncRun
+from data_fetch.core.runs import Outcome, SyncRun, log_facts
 from data_fetch.core.timetable import FEED
 from data_fetch.sources.upstox.feed_state import FeedStatus
 from data_fetch.storage.quotes import QuoteStore
 
+log = logging.getLogger(__name__)
+
 
 class FeedQuotes:
-    """Keeps the ticks at the close of the last slot, and fills in what is missing of it."""
+    """Keeps the ticks at the close of the last slot, and fills in what is missing of it.
+
+    *listeners* get what was filled, as they get the quotes of requests.
+    """
 
     def __init__(
-        self, *, members: Members, calendar: MarketCalendar, repository: QuoteStore, clock: Clock
+        self,
+        *,
+        members: Members,
+        calendar: MarketCalendar,
+        repository: QuoteStore,
+        clock: Clock,
+        listeners: Collection[SlotListener] = (),
     ) -> None:
         self._members = members
         self._calendar = calendar
         self._repository = repository
         self._clock = clock
+        self._listeners = listeners
         self._close: SlotClose | None = None
 
     def close_slot(self, status: FeedStatus, ticks: Mapping[str, Tick]) -> None:
@@ -52,7 +65,12 @@ class FeedQuotes:
         if rows:
             outcome = Outcome.COMPLETED if len(rows) == len(missing) else Outcome.INCOMPLETE
             run = run.finish(now, outcome, requested=len(missing), stored=len(rows))
-            self._repository.fill_slot(run, rows)
+            self._announce(*self._repository.fill_slot(run, rows))
+
+    def _announce(self, run: SyncRun, filled: Sequence[StoredQuote]) -> None:
+        log.info("slot", extra={"job": run.job, **log_facts(run)})
+        for listener in self._listeners:
+            listener(run, filled)
 
     def _due(self, instrument: Instrument, slot: datetime) -> bool:
         group = group_of(instrument, slot.astimezone(IST).date())

@@ -237,16 +237,24 @@ class QuoteStore:
         with self._store.reading() as connection:
             return set(connection.scalars(query))
 
-    def fill_slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
-        """Store those of *quotes* whose symbol and slot have none, and the audit row *run*.
+    def fill_slot(
+        self, run: SyncRun, quotes: Sequence[StoredQuote]
+    ) -> tuple[SyncRun, list[StoredQuote]]:
+        """Store those of *quotes*, which *run* has made, whose symbol and slot have none.
 
-        Raises as `record_slot`.
+        Returns them, and *run* with their number, as it is stored. Raises as `record_slot`.
         """
+        of = ltp_data.c
         with self._store.writing(self._guard) as connection:
             refuse_invented(connection, (quote.quote.instrument_key for quote in quotes))
             begin_quote_writing(connection, {quote.slot for quote in quotes})
             upsert(connection, ltp_data, COLUMNS, [_row(quote) for quote in quotes], AS_STORED)
+            # A row that a request has stored meanwhile has the run of that.
+            own = select(of.symbol).where(of.timestamp == run.due_slot, of.run_id == run.run_id)
+            names = set(connection.scalars(own))
+            run = replace(run, stored=len(names))
             write_runs(connection, [run])
+        return run, [quote for quote in quotes if quote.symbol in names]
 
     def record_runs(self, runs: Sequence[SyncRun]) -> None:
         """Write audit rows of runs without quotes."""

@@ -16,6 +16,7 @@ class Watcher:
     remarks: list[str] = field(default_factory=list)
     starts: list[CollectorStart] = field(default_factory=list)
     runs: list[SyncRun] = field(default_factory=list)
+    quotes: list[Sequence[StoredQuote]] = field(default_factory=list)
     on_slot: Callable[[SyncRun], None] = lambda run: None
 
     def message(self, text: str) -> None:
@@ -29,6 +30,7 @@ class Watcher:
 
     def slot(self, run: SyncRun, quotes: Sequence[StoredQuote]) -> None:
         self.runs.append(run)
+        self.quotes.append(quotes)
         self.on_slot(run)
 
     def with_word(self, word: str) -> list[str]:

@@ -18,6 +18,7 @@ from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.services.feed import FeedService
 from data_fetch.services.polling import Polling
+from data_fetch.services.slot_listeners import QueuedListener
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.feed import FeedStore, StoredDisconnect, disconnects_since, feed_report
 from data_fetch.storage.runs import recent_runs
@@ -32,9 +33,9 @@ PATIENCE_SECONDS = 300
 class FeedEnv:
     """A collector with a feed at 10:00 IST, and an exchange with faults. Time passes in `until`."""
 
-    def __init__(self, collector: Collector, folder: Path) -> None:
+    def __init__(self, collector: Collector, watcher: Watcher) -> None:
         self.collector = collector
-        self.folder = folder
+        self.watcher = watcher
         self.clock = collector.provider.clock
         self.store = collector.store
         [self.feed] = [each for each in collector.services if isinstance(each, FeedService)]
@@ -68,6 +69,16 @@ class FeedEnv:
         self.feed.close_slot()
         self.feed.tick()
 
+    def announced(self) -> dict[str, set[str]]:
+        """The symbols whose quotes the slot listeners got, by job."""
+        for each in self.collector.services:
+            if isinstance(each, QueuedListener):
+                each.close()
+        return {
+            run.job: {quote.symbol for quote in quotes}
+            for run, quotes in zip(self.watcher.runs, self.watcher.quotes, strict=True)
+        }
+
     def sources(self) -> dict[str, str]:
         """The source of each symbol's quote."""
         quotes = table(LtpData)
@@ -89,9 +100,10 @@ def env(tmp_path: Path, database_url: str) -> Iterator[FeedEnv]:
         "FEED_ENABLED": "true",
     }
     settings = Settings.load(environment, tmp_path)
-    with rehearsal_for(settings, DAY, DAY, Watcher()) as (collector, _):
+    watcher = Watcher()
+    with rehearsal_for(settings, DAY, DAY, watcher) as (collector, _):
         hold = collector.provider.clock.hold()
-        one = FeedEnv(collector, tmp_path)
+        one = FeedEnv(collector, watcher)
         yield one
         one.feed.close()
         hold.release()
@@ -189,6 +201,21 @@ def test_a_slot_without_any_quote_is_filled_at_its_close(env: FeedEnv) -> None:
     [run] = recent_runs(env.store, 1, "feed")
     assert run.due_slot == datetime(2026, 9, 16, 10, 9, tzinfo=IST)
     assert run.stored == len(filled)
+
+
+def test_what_was_filled_is_announced_as_quotes_of_requests_are(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+    env.sleep_until("10:10:00")
+    env.close_slot()
+    env.sleep_until("10:11:00")
+    env.collector.quotes.collect_due()
+    env.close_slot()
+
+    announced = env.announced()
+
+    assert {"NIFTY", "BANKNIFTY"} <= announced["feed"]
+    assert announced["quotes"] == set(SYMBOLS)
+    assert [run.job for run in env.watcher.runs].count("feed") == 1
 
 
 def test_a_quote_that_a_request_brought_stays(env: FeedEnv) -> None:
