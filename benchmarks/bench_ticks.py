@@ -80,7 +80,7 @@ def _latencies(url: str, names: RedisNames, rate: int) -> list[float]:
     relay = TickRelay(
         board,
         SYMBOLS,
-        lambda ticks: publisher.publish_ticks(ticks_document(ticks, "upstox", World.LIVE)),
+        lambda ticks: publisher.publish_ticks(TICKS, ticks_document(ticks, "upstox", World.LIVE)),
     )
     feed = Thread(target=_receive, args=(board, rate, stop))
     with ExitStack() as running:

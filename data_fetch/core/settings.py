@@ -313,6 +313,16 @@ class Settings(BaseModel):
         return self.data_folder / f"upstox_login_{self.world}.json"
 
     @property
+    def tick_file(self) -> Path:
+        """The file of the newest ticks of this world's feed."""
+        return self.data_folder / f"ticks_{self.world}.json"
+
+    @property
+    def has_feed(self) -> bool:
+        """Whether a collector receives the streaming feed; NSE's site has none."""
+        return self.feed_enabled and self.data_source != "nse"
+
+    @property
     def store_url(self) -> str:
         """The database to use. May hold a password: never print it."""
         if self.database_url is not None:

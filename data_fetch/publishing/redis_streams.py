@@ -2,9 +2,9 @@
 
 Channels carry every change as JSON: `market:underlying`, `market:option_chain` and
 `market:option_quote` what was received, `enriched:underlying` and `enriched:option_chain` what
-servers stream; `market:ticks` the ticks of a feed. Keys with the newest values live for five
-minutes. Redis is optional: while it fails, nothing is published, and it is tried again after a
-pause.
+servers stream; `market:ticks` and `market:option_ticks` the ticks of a feed. Keys with the newest
+values live for five minutes. Redis is optional: while it fails, nothing is published, and it is
+tried again after a pause.
 """
 
 import logging
@@ -29,7 +29,8 @@ TIMEOUT_SECONDS = 1
 PAUSE_SECONDS = 2.0
 RATIOS = ("product", "expiry", "pcr_oi", "pcr_volume", "timestamp")
 RECEIVED = ("product", "expiry", "spot_price", "strikes", "calls", "puts", "timestamp", "world")
-PRICES, CHAINS, TICKS = "enriched:underlying", "enriched:option_chain", "market:ticks"
+PRICES, CHAINS = "enriched:underlying", "enriched:option_chain"
+TICKS, OPTION_TICKS = "market:ticks", "market:option_ticks"
 
 Document = Mapping[str, Any]
 
@@ -74,9 +75,9 @@ class StreamPublisher:
 
         self._send(add)
 
-    def publish_ticks(self, ticks: Document) -> None:
+    def publish_ticks(self, channel: str, ticks: Document) -> None:
         """Publish *ticks*, a document of several, as one message."""
-        self._send(lambda pipeline: self._announce(pipeline, TICKS, ticks))
+        self._send(lambda pipeline: self._announce(pipeline, channel, ticks))
 
     def close(self) -> None:
         self._redis.close()

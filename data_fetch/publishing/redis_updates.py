@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from data_fetch.core.clock import stopwatch
-from data_fetch.publishing.redis_streams import CHAINS, PRICES, TICKS, RedisNames
+from data_fetch.publishing.redis_streams import CHAINS, OPTION_TICKS, PRICES, TICKS, RedisNames
 
 BEAT_SECONDS = 1.0
 MISSED_BEATS = 5
@@ -40,7 +40,8 @@ class RedisUpdates:
         away: Callable[[str], None],
     ) -> None:
         self._url = url
-        self._plain = {names.of(plain).encode(): plain for plain in (PRICES, CHAINS, TICKS)}
+        channels = (PRICES, CHAINS, TICKS, OPTION_TICKS)
+        self._plain = {names.of(plain).encode(): plain for plain in channels}
         self._beats = names.of(f"stream:beat:{uuid4().hex}")
         self._received = received
         self._back = back

@@ -5,7 +5,8 @@ comes back gets what it missed, or a snapshot. A client that does not read costs
 nothing: what waits for it is bounded, and it is disconnected when it stays behind.
 
 Ticks come several times a second, and a client that missed some wants the present one: their
-rooms keep nothing but the newest value.
+rooms keep nothing but the newest value. Contracts expire: a room of ticks without members and
+without a tick for a day is removed.
 
 `general` has numbers of its own for summaries; prices of its products it passes on from their
 rooms, with the numbers of those, at most one a second.
@@ -40,7 +41,8 @@ RING_SECONDS = 300.0
 RING_BYTES = 8 * 1024 * 1024
 GENERAL_SECONDS = 1.0
 BEHIND_SECONDS = 10.0
-# Every underlying has two rooms; there are about two hundred of them.
+TICK_ROOM_SECONDS = 86_400.0
+# Every underlying has three rooms, and there are about two hundred of them; an option has one.
 MOST_ROOMS = 500
 
 # Codes of closed connections, from the range for applications.
@@ -92,10 +94,13 @@ class _Room:
     # The last number that is no longer in the ring.
     forgotten: int = 0
     wanted_at: float | None = None
+    # When it had a member or a new value last.
+    used_at: float = 0.0
 
     def add(self, update: Update, as_of: str | None, now: float) -> Message:
         """Number *update* and keep it."""
         self.seq += 1
+        self.used_at = now
         head = {"seq": self.seq, "room": self.name, "as_of": as_of}
         body = b"%b,%b" % (orjson.dumps(head)[:-1], update.body[1:])
         sent = Message(update.event, body, update.key, self.name, self.seq)
@@ -190,6 +195,7 @@ class StreamHub:
         are not all kept, `resync` and the newest values; those too without *since*."""
         room = self._room(name)
         self._enter(client, room)
+        room.used_at = now
         facts = {
             "room": name,
             "message": f"Subscribed to {name}",
@@ -273,7 +279,7 @@ class StreamHub:
             self._publish_general(update, now)
         for sent in self._samples.due(now):
             self._sample(sent, now)
-        for room in self._rooms.values():
+        for room in list(self._rooms.values()):
             self._age(room, now)
         for client in list(self.clients):
             since = client.outbox.waiting_since()
@@ -383,8 +389,11 @@ class StreamHub:
     def _age(self, room: _Room, now: float) -> None:
         room.prune(now)
         if room.members:
+            room.used_at = now
             if room.wanted_at is not None:
                 room.wanted_at = now
         elif room.wanted_at is not None and now - room.wanted_at > RING_SECONDS:
             room.wanted_at = None
             room.forget()
+        elif is_tick_room(room.name) and now - room.used_at > TICK_ROOM_SECONDS:
+            del self._rooms[room.name]

@@ -1,8 +1,8 @@
 """What is streamed: updates as their sources make them, and messages as clients receive them.
 
-An update is a value of one key at an instant: the price or tick of a product, the chain of an
-expiry. The hub numbers it and makes a message of it; each format of a message is encoded once for
-all clients.
+An update is a value of one key at an instant: the price or tick of a product, the tick of an
+option, the chain of an expiry. The hub numbers it and makes a message of it; each format of a
+message is encoded once for all clients.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,8 @@ Key = tuple[str, ...]
 
 GENERAL = "general"
 CHAIN_ROOMS, TICK_ROOMS = "chain:", "ticks:"
-PRICE, CHAIN, SUMMARY, TICK = "price", "chain", "summary", "tick"
+PRICE, CHAIN, SUMMARY = "price", "chain", "summary"
+TICK, OPTION_TICK = "tick", "option_tick"
 
 
 def product_room(product: str) -> str:
@@ -28,8 +29,9 @@ def chain_room(product: str) -> str:
     return f"{CHAIN_ROOMS}{product}"
 
 
-def tick_room(product: str) -> str:
-    return f"{TICK_ROOMS}{product}"
+def tick_room(symbol: str) -> str:
+    """Of a product, or of an option contract by its name."""
+    return f"{TICK_ROOMS}{symbol}"
 
 
 def is_tick_room(name: str) -> bool:

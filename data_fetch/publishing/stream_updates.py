@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 
+from data_fetch.core.chains.contract_names import TYPES, Contract
 from data_fetch.core.clock import utc_text
-from data_fetch.core.feed.ticks import Tick
+from data_fetch.core.feed.ticks import BestPrices, Detail, Greeks, Tick
 from data_fetch.core.world import World
 from data_fetch.publishing.stream_messages import (
     CHAIN,
     GENERAL,
+    OPTION_TICK,
     PRICE,
     SUMMARY,
     TICK,
@@ -27,6 +29,10 @@ from data_fetch.publishing.stream_messages import (
 # Clients of the older backend round them without looking.
 NEEDED = ("pcr_oi", "pcr_volume", "atm_straddle_price")
 SUMMARISED = ("product", "expiry", "spot_price", *NEEDED, "max_pain_strike", "timestamp", "world")
+
+NO_DETAIL = Detail(None, None, None, None, None, None)
+NO_GREEKS = dict.fromkeys(Greeks._fields)
+NO_BEST = BestPrices(None, None, None, None)
 
 Document = Mapping[str, Any]
 
@@ -74,41 +80,78 @@ def summary_update(chain: Document) -> Update:
 
 def ticks_document(ticks: Mapping[str, Tick], source: str, world: World) -> dict[str, Any]:
     """Ticks by product, of the feed of *source*, as they are published together."""
-    return {
-        "source": source,
-        "world": world.value,
-        "ticks": [_tick_document(product, each) for product, each in ticks.items()],
-    }
+    made = [{"product": product, **_tick_document(tick)} for product, tick in ticks.items()]
+    return {"source": source, "world": world.value, "ticks": made}
+
+
+def option_ticks_document(
+    ticks: Mapping[Contract, Tick], source: str, world: World
+) -> dict[str, Any]:
+    """Ticks by contract, of the feed of *source*, as they are published together."""
+    made = [_option_tick_document(contract, tick) for contract, tick in ticks.items()]
+    return {"source": source, "world": world.value, "ticks": made}
 
 
 def tick_updates(published: Document) -> list[Update]:
-    """`tick_update` for each of the ticks that were *published* together."""
+    """`tick_update` for each of the ticks of products that were *published* together."""
+    return [
+        _tick_update("tick_update", (TICK, _text(tick, "product")), tick)
+        for tick in _ticks(published)
+    ]
+
+
+def option_tick_updates(published: Document) -> list[Update]:
+    """`option_tick_update` for each of the ticks of contracts that were *published* together."""
+    return [
+        _tick_update("option_tick_update", (OPTION_TICK, _text(tick, "symbol")), tick)
+        for tick in _ticks(published)
+    ]
+
+
+def _ticks(published: Document) -> list[Document]:
     shared = {"source": published["source"], "world": published["world"]}
-    return [_tick_update({**tick, **shared}) for tick in published["ticks"]]
+    return [{**tick, **shared} for tick in published["ticks"]]
 
 
-def _tick_update(tick: Document) -> Update:
+def _tick_update(event: str, key: tuple[str, str], tick: Document) -> Update:
     return Update(
-        event="tick_update",
-        key=(TICK, _text(tick, "product")),
-        room=tick_room(tick["product"]),
+        event=event,
+        key=key,
+        room=tick_room(key[1]),
         at=_instant(tick, "received_at"),
         body=orjson.dumps(tick),
     )
 
 
-def _tick_document(product: str, of: Tick) -> dict[str, Any]:
+def _tick_document(of: Tick) -> dict[str, Any]:
     """The last trade in rupees and shares, when it was and when it was received."""
-    traded_at, detail = of.traded_at, of.detail
+    traded_at, detail = of.traded_at, of.detail or NO_DETAIL
     return {
-        "product": product,
         "price": of.last_price,
         "ltq": of.ltq,
         "traded_at": None if traded_at is None else utc_text(traded_at),
         "received_at": utc_text(of.received_at),
         "prev_close": of.prev_close,
-        "volume": None if detail is None else detail.volume,
-        "open_interest": None if detail is None else detail.open_interest,
+        "volume": detail.volume,
+        "open_interest": detail.open_interest,
+    }
+
+
+def _option_tick_document(contract: Contract, of: Tick) -> dict[str, Any]:
+    """The same of a contract, with the best prices and the provider's volatility and Greeks."""
+    detail = of.detail or NO_DETAIL
+    best = detail.best or NO_BEST
+    return {
+        "symbol": contract.name,
+        "product": contract.product,
+        "expiry": contract.expiry.isoformat(),
+        "strike": contract.strike,
+        "option_type": TYPES[contract.option_type],
+        **_tick_document(of),
+        "bid": best.bid,
+        "ask": best.ask,
+        "iv": detail.iv,
+        **(NO_GREEKS if detail.greeks is None else detail.greeks._asdict()),
     }
 
 

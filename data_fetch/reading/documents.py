@@ -142,11 +142,6 @@ def strike_number(strike: Decimal) -> int | float:
     return int(strike) if strike == strike.to_integral_value() else float(strike)
 
 
-def strike_text(strike: float) -> str:
-    """A strike in a contract's name: 24000, 282.5."""
-    return str(int(strike)) if strike.is_integer() else str(strike)
-
-
 def rounded(value: float | None) -> float | None:
     """A computed number in its significant digits."""
     return None if value is None else float(f"{value:.{SIGNIFICANT}g}")

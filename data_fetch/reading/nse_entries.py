@@ -7,8 +7,9 @@ from datetime import date
 from typing import Any
 
 from data_fetch.core.chains.chains import OptionType, QuantityUnit
+from data_fetch.core.chains.contract_names import strike_text
 from data_fetch.core.clock import utc_text
-from data_fetch.reading.documents import rounded_all, strike_text
+from data_fetch.reading.documents import rounded_all
 from data_fetch.reading.instants import MONTHS
 from data_fetch.storage.chains.records import ChainRecord
 from data_fetch.storage.chains.rows import SnapshotHead

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.chains.contract_names import TYPES, contract_name, day_text
 from data_fetch.core.chains.valuation import Metric, Reason
 from data_fetch.core.clock import utc_text
-from data_fetch.reading.documents import rounded_all, strike_text
+from data_fetch.reading.documents import rounded_all
 from data_fetch.storage.chains.records import ChainRecord, LegRecord
 
-# Its names of option types. A contract's name has the first letter of CE or PE.
-TYPES: Mapping[str, str] = {OptionType.CALL: "CALL", OptionType.PUT: "PUT"}
 OWN_NUMBERS = ("delta", "gamma", "vega", "theta", "iv")
 # Its names of our figures, and their number of decimal digits.
 FIGURES = {
@@ -77,14 +76,14 @@ def legs_of(found: ChainRecord) -> tuple[list[dict[str, Any]], list[dict[str, An
     """The calls and the puts of a snapshot, by strike. `reason` is why there is no volatility,
     `oi_reason` why quantities are unknown."""
     head, received = found.head, utc_text(found.head.timestamp)
-    product, expiry, day = head.underlying, head.expiry.isoformat(), f"{head.expiry:%Y%m%d}"
+    product, expiry, day = head.underlying, head.expiry.isoformat(), day_text(head.expiry)
     numbers = [rounded_all([getattr(leg, name) for leg in found.legs]) for name in OWN_NUMBERS]
     sides: dict[str, list[dict[str, Any]]] = {OptionType.CALL: [], OptionType.PUT: []}
     for leg, delta, gamma, vega, theta, iv in zip(found.legs, *numbers, strict=True):
         kind = leg.option_type
         sides[kind].append(
             {
-                "symbol": f"{product}{day}{kind[0]}{strike_text(leg.strike)}",
+                "symbol": contract_name(product, day, kind, leg.strike),
                 "product": product,
                 "strike": leg.strike,
                 "expiry": expiry,

@@ -1,18 +1,24 @@
 """Builds the streaming feed of a collector."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Any, Protocol
 
+from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.chains.contract_names import Contract
+from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import SlotListener, TickSource
 from data_fetch.core.world import World
-from data_fetch.publishing.redis_streams import RedisNames, StreamPublisher
-from data_fetch.publishing.stream_updates import ticks_document
+from data_fetch.publishing.redis_streams import OPTION_TICKS, TICKS, RedisNames, StreamPublisher
+from data_fetch.publishing.stream_updates import option_ticks_document, ticks_document
+from data_fetch.publishing.tick_file import TickFile
 from data_fetch.runtime.context import CollectorContext
-from data_fetch.services.feed import FeedService
+from data_fetch.services.feed import FeedService, TickFollower
 from data_fetch.services.feed_plan import FeedPlanner
 from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.polling import Polling
@@ -20,58 +26,110 @@ from data_fetch.services.ticks import TickRelay
 from data_fetch.sources.upstox.feed import SENTINELS, UpstoxFeed
 from data_fetch.sources.upstox.feed_doors import AuthorisedDoor
 from data_fetch.sources.upstox.limits import FEED_LIMITS
+from data_fetch.storage.database.store import Store
 from data_fetch.storage.feed import FeedStore
 from data_fetch.storage.instruments.contracts import listed_options
 from data_fetch.storage.quotes import QuoteStore
 
+# The tick file is written as a whole.
+FILE_PAUSE_SECONDS = 0.2
+
+
+class ListedOptions:
+    """The options that the masters in *store* list; `contracts` has those that were asked for, by
+    live key."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.contracts: dict[str, Contract] = {}
+
+    def on(self, underlying: Instrument, day: date) -> Sequence[Instrument]:
+        """The options on *underlying* that have not expired on *day*. Raises StoreUnreachable."""
+        with self._store.reading() as connection:
+            found = listed_options(connection, [underlying.instrument_key], day)
+        self.contracts |= {
+            each.live_key: Contract(
+                underlying.symbol, each.expiry, OptionType(each.instrument_type), float(each.strike)
+            )
+            for each in found
+            if each.expiry is not None and each.strike is not None
+        }
+        return found
+
+
+class TickSink(Protocol):
+    """Takes ticks for other programs. It raises nothing."""
+
+    def publish_ticks(self, channel: str, ticks: Mapping[str, Any]) -> None:
+        """Take a document of several ticks, of one channel."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TickNames:
+    """What the ticks of a feed are of, by live key: *symbols* of products, and *contracts*."""
+
+    symbols: Mapping[str, str]
+    contracts: Mapping[str, Contract]
+
 
 class TickPublisher:
-    """Publishes the ticks of *source* in the Redis at *redis_url*, those of *symbols* by live key.
-
-    It stops for good.
-    """
+    """Brings the ticks of *source* that have *names* to *sink*; each kind waits *pause* seconds
+    after it was published. It stops for good."""
 
     def __init__(
         self,
         source: TickSource,
-        symbols: Mapping[str, str],
-        redis_url: str,
-        names: RedisNames,
+        names: TickNames,
+        sink: TickSink,
+        *,
         source_name: str,
         world: World,
+        pause: float = 0.0,
     ) -> None:
-        self._publisher = publisher = StreamPublisher(redis_url, names)
-        self._relay = TickRelay(
-            source,
-            symbols,
-            lambda ticks: publisher.publish_ticks(ticks_document(ticks, source_name, world)),
-        )
+        def publish_products(ticks: Mapping[str, Tick]) -> None:
+            sink.publish_ticks(TICKS, ticks_document(ticks, source_name, world))
+
+        def publish_options(ticks: Mapping[Contract, Tick]) -> None:
+            sink.publish_ticks(OPTION_TICKS, option_ticks_document(ticks, source_name, world))
+
+        self._sink = sink
+        self._relays: list[TickFollower] = [
+            TickRelay(source, names.symbols, publish_products, pause),
+            TickRelay(source, names.contracts, publish_options, pause),
+        ]
 
     def start(self) -> None:
-        self._relay.start()
+        for relay in self._relays:
+            relay.start()
 
     def stop(self) -> None:
         """Return when nothing is published any more."""
-        self._relay.stop()
-        self._publisher.close()
+        for relay in self._relays:
+            relay.stop()
+        self._sink.close()
 
 
 def tick_publishers_at(
-    context: CollectorContext, universe: Universe, source: TickSource
+    context: CollectorContext, source: TickSource, names: TickNames
 ) -> list[TickPublisher]:
-    """The publisher of the listed symbols' ticks, where Redis is configured."""
+    """What brings ticks to the tick file of this folder, and to Redis where it is configured."""
     settings, provider = context.settings, context.provider
-    if settings.redis_url is None:
-        return []
+    sinks: list[tuple[TickSink, float]] = [(TickFile(settings.tick_file), FILE_PAUSE_SECONDS)]
+    if settings.redis_url is not None:
+        url, prefixed = settings.redis_url.get_secret_value(), RedisNames(settings.redis_prefix)
+        sinks.append((StreamPublisher(url, prefixed), 0.0))
     return [
         TickPublisher(
             source,
-            {each.live_key: each.symbol for each in universe.members},
-            settings.redis_url.get_secret_value(),
-            RedisNames(settings.redis_prefix),
-            provider.source_name,
-            provider.world,
+            names,
+            sink,
+            source_name=provider.source_name,
+            world=provider.world,
+            pause=pause,
         )
+        for sink, pause in sinks
     ]
 
 
@@ -81,16 +139,13 @@ def feeds_at(
     calendar: MarketCalendar,
     listeners: Collection[SlotListener],
 ) -> list[FeedService]:
-    """The feed, where it is enabled; NSE's site has none. *listeners* get the quotes that it
-    fills."""
+    """The feed, where it is enabled. *listeners* get the quotes that it fills."""
     settings, provider, store = context.settings, context.provider, context.store
-    if not settings.feed_enabled or settings.data_source == "nse":
+    if not settings.has_feed:
         return []
-
-    def options(underlying: Instrument, day: date) -> Sequence[Instrument]:
-        with store.reading() as connection:
-            return listed_options(connection, [underlying.instrument_key], day)
-
+    options = ListedOptions(store)
+    symbols = {each.live_key: each.symbol for each in universe.members}
+    names = TickNames(symbols, options.contracts)
     feed = UpstoxFeed(
         AuthorisedDoor(provider.api),
         base_url=provider.base_url,
@@ -105,7 +160,7 @@ def feeds_at(
                 sentinels=list(SENTINELS),
                 universe=universe.members,
                 polled=lambda: polling.poll_targets().polled,
-                options=options,
+                options=options.on,
                 limits=FEED_LIMITS,
             ),
             quotes=FeedQuotes(
@@ -117,6 +172,6 @@ def feeds_at(
             ),
             repository=FeedStore(store, context.guard),
             clock=provider.clock,
-            followers=tick_publishers_at(context, universe, feed.board),
+            followers=tick_publishers_at(context, feed.board, names),
         )
     ]

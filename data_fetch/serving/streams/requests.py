@@ -6,11 +6,14 @@ from typing import Any
 
 import orjson
 
+from data_fetch.core.chains.contract_names import Contract, contract_of
 from data_fetch.publishing.stream_hub import Since
 from data_fetch.publishing.stream_messages import GENERAL, chain_room, product_room, tick_room
 
 LONGEST_SYMBOL = 64
 ROOMS = {"product": product_room, "chain": chain_room, "ticks": tick_room}
+# An option has rooms of its own of these kinds.
+OF_CONTRACTS = {"ticks"}
 EXAMPLE = '{"type": "product", "symbol": "NIFTY"}'
 WHOLE_EXAMPLE = f'{{"event": "subscribe", "data": {EXAMPLE}}}'
 
@@ -31,15 +34,17 @@ class Rejected(Exception):
 @dataclass(frozen=True, slots=True)
 class RoomRequest:
     """A room that a client names: its *kind*, and the *symbol* of its product as written; none
-    for `general`. *since* is the last update that the client has."""
+    for `general`. *contract* is what the symbol names where a room may be of an option. *since* is
+    the last update that the client has."""
 
     kind: str
     symbol: str | None
     since: Since | None
+    contract: Contract | None = None
 
-    def room(self, product: str) -> str:
-        """The name of the room, with the present symbol of the product."""
-        return ROOMS[self.kind](product)
+    def room(self, symbol: str) -> str:
+        """The name of the room, with the present symbol of the product or contract."""
+        return ROOMS[self.kind](symbol)
 
 
 def sent_event(text: str | None) -> tuple[object, Any]:
@@ -71,7 +76,8 @@ def room_request(given: Any) -> RoomRequest:
         raise Rejected("missing_symbol", f"`symbol` is a text, as in {EXAMPLE}.")
     if len(symbol) > LONGEST_SYMBOL:
         raise Rejected("unknown_symbol", f"A symbol has at most {LONGEST_SYMBOL} letters.")
-    return RoomRequest(kind, symbol, _since(given))
+    contract = contract_of(symbol) if kind in OF_CONTRACTS else None
+    return RoomRequest(kind, symbol, _since(given), contract)
 
 
 def _since(given: Mapping[str, Any]) -> Since | None:

@@ -10,10 +10,17 @@ from typing import Any
 
 import orjson
 
+from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.clock import stopwatch, utc_text
 from data_fetch.core.errors import DataFetchError, UnknownSymbol
 from data_fetch.core.settings import Settings
-from data_fetch.publishing.redis_streams import CHAINS, PRICES, TICKS, RedisNames
+from data_fetch.publishing.redis_streams import (
+    CHAINS,
+    OPTION_TICKS,
+    PRICES,
+    TICKS,
+    RedisNames,
+)
 from data_fetch.publishing.redis_updates import RedisUpdates
 from data_fetch.publishing.stream_hub import MOST_ROOMS, NOT_ADMITTED, Client, StreamHub
 from data_fetch.publishing.stream_messages import (
@@ -23,11 +30,16 @@ from data_fetch.publishing.stream_messages import (
     is_tick_room,
     message,
 )
-from data_fetch.publishing.stream_updates import price_update, tick_updates
-from data_fetch.reading.stream_products import product_named
+from data_fetch.publishing.stream_updates import (
+    option_tick_updates,
+    price_update,
+    tick_updates,
+)
+from data_fetch.publishing.tick_file_updates import TickFileUpdates
+from data_fetch.reading.stream_products import contract_known, product_named
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.access import holder_of, unavailable
-from data_fetch.serving.streams.requests import Rejected, room_request
+from data_fetch.serving.streams.requests import Rejected, RoomRequest, room_request
 from data_fetch.serving.streams.store_feed import StoreFeed
 from data_fetch.serving.viewers import NOTHING
 
@@ -44,7 +56,12 @@ MOST_SYMBOLS_REMEMBERED = 5_000
 FAULT, FAULT_SENTENCE = "streams", "streams had a fault: its log says which"
 # Ticks are not stored: there are none of some minutes ago.
 LIVE_ONLY = "Ticks are live only, and this account sees older data: subscribe to the product."
-NEEDS_REDIS = "Ticks come through Redis, and REDIS_URL is not set: subscribe to the product."
+NO_FEED = (
+    "This server knows of no feed. Where `data-fetch run` works in the same folder, set "
+    "FEED_ENABLED=true for both; else also REDIS_URL for both. Prices of slots come without: "
+    "subscribe to the product."
+)
+NOT_OURS = "published_by_another_program"
 # Names of troubles.
 REDIS, OTHER_WORLD = "streams from Redis", "another world in Redis"
 OTHER_WORLD_SENTENCE = (
@@ -67,16 +84,18 @@ class Streams:
         self._store = StoreFeed(server, delay)
         # What is published is new.
         self._redis = None if delay else self._updates_from_redis(server.settings)
+        self._tick_file = None if delay else self._ticks_from_file(server.settings)
         # Why there are no ticks.
-        self._no_ticks = LIVE_ONLY if delay else NEEDS_REDIS if self._redis is None else None
+        self._no_ticks = self._why_no_ticks()
         # How the documents of a channel are sent.
         self._updates_of: dict[str, Callable[[dict[str, Any]], list[Update]]] = {
             PRICES: lambda document: [price_update(document)],
             CHAINS: self._store.of_chain,
             TICKS: tick_updates,
+            OPTION_TICKS: option_tick_updates,
         }
         self._credentials: dict[Client, str] = {}
-        # What the symbols that clients have named stand for.
+        # What the symbols of products that clients have named stand for.
         self._named: dict[str, str | Rejected] = {}
 
     @asynccontextmanager
@@ -91,8 +110,9 @@ class Streams:
                 (self._admit_again, lambda: ADMISSION_SECONDS),
             )
         ]
-        if self._redis is not None:
-            loops.append(asyncio.create_task(self._redis.run()))
+        for source in (self._redis, self._tick_file):
+            if source is not None:
+                loops.append(asyncio.create_task(source.run()))
         try:
             yield
         finally:
@@ -161,7 +181,7 @@ class Streams:
         request = room_request(data)
         room = GENERAL
         if request.symbol is not None:
-            room = request.room(await self._product(request.symbol))
+            room = await self._room(request, request.symbol)
         if is_tick_room(room) and self._no_ticks is not None:
             raise Rejected("no_ticks", self._no_ticks)
         if room not in client.rooms and len(client.rooms) >= MOST_ROOMS:
@@ -173,7 +193,7 @@ class Streams:
         request = room_request(data)
         if request.symbol is None:
             raise Rejected("unknown_type", "Every client is in the room general.")
-        room = request.room(await self._product(request.symbol))
+        room = await self._room(request, request.symbol)
         self.hub.leave(client, room, stopwatch())
 
     async def _fill(self, room: str) -> None:
@@ -181,6 +201,21 @@ class Streams:
         if is_chain_room(room) and not self.hub.wants(room):
             self.hub.open(room, stopwatch())
             await self._follow()
+
+    async def _room(self, request: RoomRequest, symbol: str) -> str:
+        """The room of *symbol* that *request* names. Raises Rejected."""
+        if request.contract is None:
+            return request.room(await self._product(symbol))
+        return request.room(await self._contract(request.contract))
+
+    async def _contract(self, contract: Contract) -> str:
+        """The present name of *contract*. Raises Rejected."""
+        # It is asked for each time: contracts are listed, and expire, every day.
+        find = partial(contract_known, self.server.settings, contract)
+        try:
+            return (await self._store.read(find)).name
+        except UnknownSymbol as problem:
+            raise Rejected("unknown_symbol", problem.message, problem.near) from None
 
     async def _product(self, symbol: str) -> str:
         """The product that *symbol* names. Raises Rejected."""
@@ -240,16 +275,34 @@ class Streams:
             away=self._redis_is_away,
         )
 
+    def _ticks_from_file(self, settings: Settings) -> TickFileUpdates | None:
+        if settings.redis_url is not None or not settings.has_feed:
+            return None
+        return TickFileUpdates(settings.tick_file, self._document_published)
+
+    def _why_no_ticks(self) -> str | None:
+        if self._delay:
+            return LIVE_ONLY
+        return NO_FEED if self._redis is None and self._tick_file is None else None
+
     async def _published(self, channel: str, body: bytes) -> None:
-        """Send on what a collector has published."""
+        """Send on what a collector has published in Redis."""
         try:
             document = orjson.loads(body)
+        except ValueError:
+            log.warning(NOT_OURS, extra={"channel": channel})
+        else:
+            await self._document_published(channel, document)
+
+    async def _document_published(self, channel: str, document: Any) -> None:
+        """Send on what a collector has published."""
+        try:
             if document["world"] != self.server.settings.world:
                 self.server.troubles.begin(OTHER_WORLD, OTHER_WORLD_SENTENCE)
                 return
             updates = self._updates_of[channel](document)
         except (ValueError, TypeError, LookupError):
-            log.warning("published_by_another_program", extra={"channel": channel})
+            log.warning(NOT_OURS, extra={"channel": channel})
             return
         await self.publish(
             *(each for each in updates if not is_chain_room(each.room) or self.hub.wants(each.room))

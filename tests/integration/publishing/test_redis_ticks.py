@@ -63,7 +63,7 @@ def test_several_ticks_are_one_message_under_the_prefix(own: OwnRedis) -> None:
     with redis.Redis.from_url(own.url) as client, client.pubsub() as heard:
         heard.psubscribe("*")
         heard.get_message(timeout=5)
-        publisher.publish_ticks(document(NIFTY=WHOLE, TCS=POOR))
+        publisher.publish_ticks(TICKS, document(NIFTY=WHOLE, TCS=POOR))
         message = heard.get_message(timeout=5)
         rest = heard.get_message(timeout=0.1)
     publisher.close()
@@ -75,15 +75,15 @@ def test_several_ticks_are_one_message_under_the_prefix(own: OwnRedis) -> None:
 
 def test_they_go_on_when_redis_is_back(own: OwnRedis) -> None:
     publisher = StreamPublisher(own.url, RedisNames())
-    publisher.publish_ticks(document(NIFTY=WHOLE))
+    publisher.publish_ticks(TICKS, document(NIFTY=WHOLE))
     own.kill()
-    publisher.publish_ticks(document(NIFTY=WHOLE))
+    publisher.publish_ticks(TICKS, document(NIFTY=WHOLE))
     own.start()
     with redis.Redis.from_url(own.url) as client, client.pubsub() as heard:
         heard.subscribe(TICKS)
 
         def arrives() -> bool:
-            publisher.publish_ticks(document(NIFTY=WHOLE))
+            publisher.publish_ticks(TICKS, document(NIFTY=WHOLE))
             message = heard.get_message(timeout=0.1)
             return message is not None and message["type"] == "message"
 

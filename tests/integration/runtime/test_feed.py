@@ -1,7 +1,7 @@
 """The parts of a collector's feed, joined."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import orjson
 import pytest
@@ -9,15 +9,18 @@ import redis
 from feed_stub import PATIENCE_SECONDS
 from own_redis import OwnRedis, own_redis
 
+from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.ticks import Tick, ms_of_instant
 from data_fetch.core.world import World
-from data_fetch.publishing.redis_streams import TICKS, RedisNames
-from data_fetch.runtime.feed import TickPublisher
+from data_fetch.publishing.redis_streams import OPTION_TICKS, TICKS, RedisNames, StreamPublisher
+from data_fetch.runtime.feed import TickNames, TickPublisher
 from data_fetch.sources.transport.tick_board import TickBoard
 
 AT = datetime(2026, 9, 16, 5, 0, tzinfo=UTC)
 NIFTY, OPTION = "NSE_INDEX|Nifty 50", "NSE_FO|45450"
+CONTRACT = Contract("NIFTY", date(2026, 9, 22), OptionType.CALL, 25_000.0)
 
 
 def tick(key: str) -> Tick:
@@ -30,21 +33,30 @@ def own() -> Iterator[OwnRedis]:
         yield server
 
 
-def test_ticks_of_the_listed_symbols_are_published(own: OwnRedis) -> None:
+def test_ticks_of_the_listed_symbols_and_of_options_are_published(own: OwnRedis) -> None:
     board = TickBoard()
     publisher = TickPublisher(
-        board, {NIFTY: "NIFTY"}, own.url, RedisNames("paper"), "paper", World.PAPER
+        board,
+        TickNames({NIFTY: "NIFTY"}, {OPTION: CONTRACT}),
+        StreamPublisher(own.url, RedisNames("paper")),
+        source_name="paper",
+        world=World.PAPER,
     )
     with redis.Redis.from_url(own.url) as client, client.pubsub() as heard:
         heard.psubscribe("*")
         heard.get_message(timeout=PATIENCE_SECONDS)
         publisher.start()
-        board.put({OPTION: tick(OPTION), NIFTY: tick(NIFTY)})
-        message = heard.get_message(timeout=PATIENCE_SECONDS)
+        board.put({key: tick(key) for key in (OPTION, NIFTY, "NSE_FO|1")})
+        messages = [heard.get_message(timeout=PATIENCE_SECONDS) for _ in range(2)]
     publisher.stop()
 
-    assert message is not None
-    assert message["channel"].decode() == f"paper:{TICKS}"
-    document = orjson.loads(message["data"])
-    assert (document["source"], document["world"]) == ("paper", "paper")
-    assert [each["product"] for each in document["ticks"]] == ["NIFTY"]
+    found = {each["channel"].decode(): orjson.loads(each["data"]) for each in messages if each}
+    assert {channel: len(each["ticks"]) for channel, each in found.items()} == {
+        f"paper:{TICKS}": 1,
+        f"paper:{OPTION_TICKS}": 1,
+    }
+    for document in found.values():
+        assert (document["source"], document["world"]) == ("paper", "paper")
+    [of_nifty], [of_option] = (found[f"paper:{each}"]["ticks"] for each in (TICKS, OPTION_TICKS))
+    assert of_nifty["product"] == "NIFTY"
+    assert of_option["symbol"] == "NIFTY20260922C25000"

@@ -1,10 +1,11 @@
-"""Ticks of the paper market, from its feed to clients of both doors."""
+"""Ticks of the paper market, from its feed to clients of both doors, through Redis and a file."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,18 @@ from stream_shelf import NIFTY, TCS, LiveStore
 from upstox_stub import FreePacing, keeper
 
 from data_fetch.core.accounts.accounts import Role, Scope
+from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.clock import ScaledClock
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
+from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.publishing.redis_streams import TICKS, RedisNames, StreamPublisher
-from data_fetch.publishing.stream_updates import ticks_document
-from data_fetch.services.ticks import TickRelay
+from data_fetch.publishing.tick_file import TickFile
+from data_fetch.runtime.feed import ListedOptions, TickNames, TickPublisher
 from data_fetch.serving.streams.app import stream_application
 from data_fetch.sources.transport.retrying import RetryPolicy
 from data_fetch.sources.upstox.api import UpstoxApi
@@ -40,6 +43,7 @@ from data_fetch.storage.instruments.instruments import save_master
 
 OPEN = "2026-09-16 11:23:31"
 TICKS_OF_TCS = {"type": "ticks", "symbol": "tcs"}
+EXPIRY = date(2026, 9, 22)
 
 
 @dataclass
@@ -50,12 +54,24 @@ class Desk:
     feed: UpstoxFeed
     store: Store
     server: Served
+    option: Contract
 
     def client(self, door: Door, role: Role) -> Any:
         email, accounts = f"{role}@example.com", accounts_in(self.store)
         accounts.add(email, "A", PASSWORD, role)
         key = accounts.add_key(email, "a bot", list(Scope)).secret
         return door(self.server.url, headers={"X-API-Key": key})
+
+    def leg(self, time: str) -> dict[str, Any]:
+        """Make it *time* at the exchange; what its chain has of the option then."""
+        self.exchange.advance(f"2026-09-16 {time}")
+        [row] = [
+            row
+            for row in self.exchange.chain("NIFTY", str(EXPIRY))
+            if row["strike_price"] == self.option.strike
+        ]
+        leg: dict[str, Any] = row["call_options"]
+        return leg
 
     def advance(self, time: str) -> float:
         """Make it *time* at the exchange; the price of TCS then."""
@@ -64,8 +80,11 @@ class Desk:
         return float(self.exchange.ltp(key)[key]["last_price"])
 
 
-@pytest.fixture
-def desk(sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[Desk]:
+@pytest.fixture(params=["redis", "file"])
+def desk(
+    sqlite_url: str, redis_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Desk]:
+    through_redis = request.param == "redis"
     clock = ManualClock(OPEN)
     with ExitStack() as running:
         exchange = running.enter_context(PaperExchange(clock, symbols=SYMBOLS))
@@ -73,7 +92,7 @@ def desk(sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[Desk]:
             {
                 "DATA_SOURCE": "paper",
                 "DATABASE_URL": sqlite_url,
-                "REDIS_URL": redis_url,
+                **({"REDIS_URL": redis_url} if through_redis else {"FEED_ENABLED": "true"}),
                 "UPSTOX_BASE_URL": exchange.url,
                 "API_AUTHENTICATION": "on",
                 "JWT_SECRET": SECRET.decode(),
@@ -83,26 +102,53 @@ def desk(sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[Desk]:
         )
         store = open_store(sqlite_url, World.PAPER)
         running.callback(store.close)
-        save_master(store, [NIFTY, TCS], clock.now().date(), clock.now())
-        server = running.enter_context(serving(stream_application(settings)))
-        subscribed_to(redis_url)
-
         client = ExchangeClient(exchange, clock)
-        keys = {client.key(symbol): symbol for symbol in ("NIFTY", "TCS")}
+        option = at_the_money(client)
+        save_master(store, [NIFTY, TCS, option], clock.now().date(), clock.now())
+        server = running.enter_context(serving(stream_application(settings)))
+        if through_redis:
+            subscribed_to(redis_url)
+
+        symbols = {client.key(symbol): symbol for symbol in ("NIFTY", "TCS")}
+        options = ListedOptions(store)
+        options.on(NIFTY, clock.now().date())
+        modes = dict.fromkeys(symbols, Mode.LTPC) | {option.live_key: Mode.OPTION_GREEKS}
         feed = feed_of(exchange, clock.now())
-        feed.subscribe(Plan(dict.fromkeys(keys, Mode.LTPC)))
-        publisher = StreamPublisher(redis_url, RedisNames())
-        running.callback(publisher.close)
-        relay = TickRelay(
+        feed.subscribe(Plan(modes))
+        publisher = TickPublisher(
             feed.board,
-            keys,
-            lambda ticks: publisher.publish_ticks(ticks_document(ticks, "paper", World.PAPER)),
+            TickNames(symbols, options.contracts),
+            StreamPublisher(redis_url, RedisNames())
+            if through_redis
+            else TickFile(settings.tick_file),
+            source_name="paper",
+            world=World.PAPER,
         )
-        for each in (relay, feed):
+        for each in (publisher, feed):
             each.start()
             running.callback(each.stop)
-        until(lambda: len(feed.board.latest()) == len(keys))
-        yield Desk(client, feed, store, server)
+        until(lambda: len(feed.board.latest()) == len(modes))
+        yield Desk(client, feed, store, server, options.contracts[option.live_key])
+
+
+def at_the_money(exchange: ExchangeClient) -> Instrument:
+    """The call at the money of NIFTY."""
+    rows = exchange.chain("NIFTY", str(EXPIRY))
+    spot = rows[0]["underlying_spot_price"]
+    row = min(rows, key=lambda row: abs(row["strike_price"] - spot))
+    key = row["call_options"]["instrument_key"]
+    return Instrument(
+        instrument_key=f"{key}|{EXPIRY:%d-%m-%Y}",
+        live_key=key,
+        symbol="NIFTY CE",
+        segment="NSE_FO",
+        instrument_type="CE",
+        underlying_key=NIFTY.instrument_key,
+        underlying_symbol="NIFTY",
+        expiry=EXPIRY,
+        strike=Decimal(str(row["strike_price"])),
+        lot_size=75,
+    )
 
 
 def feed_of(exchange: PaperExchange, at: datetime) -> UpstoxFeed:
@@ -127,11 +173,13 @@ def subscribed_to(redis_url: str) -> None:
         until(lambda: client.pubsub_numsub(TICKS)[0][1] == 1)
 
 
-async def price_is(client: StreamClient, expected: float) -> dict[str, Any]:
+async def price_is(
+    client: StreamClient, expected: float, event: str = "tick_update"
+) -> dict[str, Any]:
     """The first tick with that price."""
-    while (tick := await client.next("tick_update"))["price"] != expected:
+    while (tick := await client.next(event))["price"] != expected:
         pass
-    return tick
+    return dict(tick)
 
 
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
@@ -150,6 +198,47 @@ def test_a_tick_of_the_market_arrives_with_its_price_and_its_times(desk: Desk, d
             assert tick["received_at"].endswith("Z")
             assert (tick["product"], tick["source"], tick["world"]) == ("TCS", "paper", "paper")
             assert {"seq", "as_of", "ltq", "prev_close", "volume", "open_interest"} < tick.keys()
+
+    asyncio.run(story())
+
+
+def test_a_tick_of_an_option_has_what_the_feed_brought_of_it(desk: Desk) -> None:
+    contract = desk.option
+
+    async def story() -> None:
+        async with desk.client(plain, Role.USER) as client:
+            asked = {"type": "ticks", "symbol": contract.name.lower()}
+            answer = await client.asked("subscribe", asked, "subscribed", "error")
+            assert answer["room"] == f"ticks:{contract.name}"
+            leg = await asyncio.to_thread(desk.leg, "11:25:31")
+            market, greeks = leg["market_data"], leg["option_greeks"]
+            tick = await price_is(client, market["ltp"], "option_tick_update")
+            assert [tick[name] for name in ("symbol", "product", "expiry", "strike")] == [
+                contract.name, "NIFTY", "2026-09-22", contract.strike,
+            ]  # fmt: skip
+            assert (tick["option_type"], tick["source"]) == ("CALL", "paper")
+            assert (tick["bid"], tick["ask"]) == (market["bid_price"], market["ask_price"])
+            assert (tick["open_interest"], tick["volume"]) == (market["oi"], market["volume"])
+            assert tick["iv"] == pytest.approx(greeks["iv"] / 100, rel=1e-3)
+            for name in ("delta", "gamma", "theta", "vega"):
+                assert tick[name] == pytest.approx(greeks[name], rel=1e-3), name
+            # Who comes later has it at once.
+            async with desk.client(plain, Role.ADMIN) as other:
+                await other.asked("subscribe", asked, "subscribed")
+                assert (await other.next("option_tick_update"))["price"] == tick["price"]
+            await client.asked("unsubscribe", asked, "unsubscribed")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("day", ["20260922", "20260915", "20260923"])
+def test_an_option_that_is_not_listed_is_refused_with_the_nearest_one(desk: Desk, day: str) -> None:
+    async def story() -> None:
+        async with desk.client(plain, Role.USER) as client:
+            asked = {"type": "ticks", "symbol": f"NIFTY{day}C1"}
+            refused = await client.asked("subscribe", asked, "error", "subscribed")
+            assert refused["code"] == "unknown_symbol"
+            assert refused["near"] == ([] if day == "20260923" else [desk.option.name])
 
     asyncio.run(story())
 
@@ -180,13 +269,14 @@ def test_an_account_with_older_data_gets_no_tick(desk: Desk, door: Door) -> None
     asyncio.run(story())
 
 
-def test_a_server_without_redis_has_no_ticks_and_says_so(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_server_that_knows_of_no_feed_names_the_settings(sqlite_url: str, tmp_path: Path) -> None:
     live = LiveStore.at(sqlite_url)
 
     async def story() -> None:
         async with plain(server.url) as client:
             refused = await client.asked("subscribe", TICKS_OF_TCS, "error", "subscribed")
             assert refused["code"] == "no_ticks"
+            assert "FEED_ENABLED=true" in refused["message"]
             assert "REDIS_URL" in refused["message"]
 
     with serving(stream_application(live.settings(tmp_path))) as server:
@@ -194,6 +284,7 @@ def test_a_server_without_redis_has_no_ticks_and_says_so(sqlite_url: str, tmp_pa
     live.store.close()
 
 
+@pytest.mark.parametrize("desk", ["redis"], indirect=True)
 def test_what_other_programs_publish_as_ticks_harms_nothing(desk: Desk, redis_url: str) -> None:
     async def story() -> None:
         async with desk.client(plain, Role.USER) as client:

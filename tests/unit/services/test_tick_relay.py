@@ -11,7 +11,7 @@ from effort import PATIENCE_SECONDS
 
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.ticks import Tick
-from data_fetch.services.ticks import SYMBOL_SECONDS, TickRelay
+from data_fetch.services.ticks import NAME_SECONDS, TickRelay
 from data_fetch.sources.transport.tick_board import TickBoard
 
 AT = datetime(2026, 9, 16, 5, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.may_publish.set()
-        self.relay = TickRelay(self.board, SYMBOLS, self._publish, lambda: self.second)
+        self.relay = TickRelay(self.board, SYMBOLS, self._publish, seconds=lambda: self.second)
         self.relay.start()
 
     def put(self, **prices: float) -> None:
@@ -73,7 +73,7 @@ def test_of_the_ticks_that_follow_it_closely_the_newest_is_sent_when_it_is_due(
     desk.put(NIFTY=2.0)
     desk.put(NIFTY=3.0, TCS=9.0)
     assert desk.next() == {"TCS": 9.0}
-    desk.second = 1.01 * SYMBOL_SECONDS
+    desk.second = 1.01 * NAME_SECONDS
     assert desk.next() == {"NIFTY": 3.0}
 
 
