@@ -79,8 +79,8 @@ def ticks_in(path: Path) -> Mapping[str, Document]:
     checksum, body = found[:CHECKSUM_LETTERS], found[CHECKSUM_LETTERS:]
     if not body or checksum != _checksum(body):
         return {}
-    documents: dict[str, Document] = orjson.loads(body)
-    return documents
+    documents = orjson.loads(body)
+    return documents if isinstance(documents, dict) else {}
 
 
 def _checksum(body: bytes) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import orjson
 import pytest
 from checkout import CHECKOUT
 from effort import PATIENCE_SECONDS
@@ -22,6 +23,12 @@ from data_fetch.serving.streams.app import stream_application
 
 EXAMPLES = CHECKOUT / "examples"
 NODE_CLIENT = "socket.io-client@4.5.4"
+# Prints each event of the client in a line.
+NODE_PROGRAM = """
+const [file, url] = process.argv.slice(1);
+const show = (event, data) => console.log(JSON.stringify([event, data]));
+require(file).streamClient(url, ["product:TCS"], show);
+"""
 
 
 @pytest.fixture
@@ -59,6 +66,19 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules"
 
 
+def _with_websockets() -> list[str]:
+    """The options that give Node a WebSocket: Node 22 has it, and from 20.10 on an option."""
+    for options in ([], ["--experimental-websocket"]):
+        look = ["node", *options, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"]
+        try:
+            found = subprocess.run(look, timeout=PATIENCE_SECONDS, capture_output=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("node is not installed")
+        if found.returncode == 0:
+            return options
+    pytest.skip("node has no WebSocket: it is older than 20.10")
+
+
 def test_the_documented_calls_from_node(
     live: LiveStore, server: Served, node_modules: Path
 ) -> None:
@@ -85,6 +105,52 @@ def test_the_documented_calls_from_node(
     finally:
         process.kill()
         process.communicate()
+
+
+def test_the_javascript_client_comes_back_and_gets_what_it_missed(
+    live: LiveStore, server: Served, tmp_path: Path
+) -> None:
+    program = ["node", *_with_websockets(), "-e", NODE_PROGRAM]
+
+    async def story() -> None:
+        async with Cable(int(server.url.rpartition(":")[2])) as cable:
+            process = await asyncio.create_subprocess_exec(
+                *program, str(EXAMPLES / "stream-client.js"), f"ws://127.0.0.1:{cable.port}/ws",
+                stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            assert process.stdout is not None
+
+            async def price(expected: float) -> list[str]:
+                """The events up to that price of TCS."""
+                assert process.stdout is not None
+                events = []
+                async for line in process.stdout:
+                    event, data = orjson.loads(line)
+                    events.append(event)
+                    if data.get("product") == "TCS" and data.get("price") == expected:
+                        return events
+                raise AssertionError(f"it ended after {events}")
+
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await asyncio.to_thread(live.price, TCS, 3_000.0, 2)
+                    await price(3_000.0)
+                    cable.cut()
+                    await asyncio.to_thread(live.price, TCS, 3_001.0, 3)
+                    # It missed a price and gets it, without a resync.
+                    assert "resync" not in await price(3_001.0)
+
+                    with serving(stream_application(live.settings(tmp_path))) as other:
+                        cable.plug_into(int(other.url.rpartition(":")[2]))
+                        cable.cut()
+                        await asyncio.to_thread(live.price, TCS, 3_002.0, 4)
+                        assert "resync" in await price(3_002.0)
+                        cable.cut()
+            finally:
+                process.kill()
+                await process.communicate()
+
+    asyncio.run(story())
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from data_fetch.publishing.outbox import Outbox
 from data_fetch.publishing.stream_hub import (
     BEHIND_SECONDS,
     RING_SECONDS,
+    TICK_ROOM_SECONDS,
     TOO_MUCH_WAITS,
     TOO_SLOW,
     Client,
@@ -30,6 +31,7 @@ from data_fetch.publishing.stream_messages import (
 )
 from data_fetch.publishing.stream_updates import (
     chain_update,
+    option_tick_updates,
     price_update,
     summary_update,
     tick_updates,
@@ -51,6 +53,12 @@ def price(product: str, value: float, second: float = 0) -> Update:
 def tick(product: str, value: float, second: float = 0) -> Update:
     made = {"product": product, "price": value, "received_at": instant(second)}
     [update] = tick_updates({"source": "paper", "world": "paper", "ticks": [made]})
+    return update
+
+
+def option_tick(name: str, value: float, second: float = 0) -> Update:
+    made = {"symbol": name, "price": value, "received_at": instant(second)}
+    [update] = option_tick_updates({"source": "paper", "world": "paper", "ticks": [made]})
     return update
 
 
@@ -302,6 +310,37 @@ def test_a_client_that_does_not_read_has_one_tick_of_each_symbol_waiting(desk: D
         ("A", 9_999.0),
         ("B", 9_999.0),
     ]
+
+
+def test_ticks_of_options_have_a_room_each_and_one_of_each_waits(desk: Desk) -> None:
+    names = ("NIFTY20260922C24000", "NIFTY20260922P24000")
+    mute, other = desk.client(*map(tick_room, names)), desk.client(tick_room("NIFTY"))
+    for number in range(1, 1_000):
+        for name in names:
+            desk.hub.publish(option_tick(name, float(number), number), number)
+
+    assert [(event, data["symbol"], data["price"]) for event, data in read(mute)] == [
+        ("option_tick_update", name, 999.0) for name in names
+    ]
+    assert read(other) == []
+
+
+def test_a_room_of_ticks_ends_a_day_after_its_last_tick_and_member(desk: Desk) -> None:
+    room = tick_room("NIFTY20260922C24000")
+    member = desk.client(room)
+    desk.hub.publish(option_tick("NIFTY20260922C24000", 1.0), 0)
+    read(member)
+    desk.hub.tick(2 * TICK_ROOM_SECONDS)
+    assert room in desk.hub.sequences()
+    desk.hub.disconnect(member)
+
+    desk.hub.tick(3 * TICK_ROOM_SECONDS)
+    assert room in desk.hub.sequences()
+    desk.hub.tick(3 * TICK_ROOM_SECONDS + 1)
+    assert room not in desk.hub.sequences()
+    late = desk.client()
+    desk.hub.join(late, room, Since(1, desk.hub.stream), 3 * TICK_ROOM_SECONDS + 2)
+    assert [event for event, _ in read(late)] == ["subscribed", "resync"]
 
 
 def test_a_heartbeat_has_no_numbers_of_ticks(desk: Desk) -> None:

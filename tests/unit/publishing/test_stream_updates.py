@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from data_fetch.publishing.stream_updates import chain_update, price_update, tick_updates
+from data_fetch.publishing.stream_updates import (
+    chain_update,
+    option_tick_updates,
+    price_update,
+    tick_updates,
+)
 
 AT = "2026-09-16T04:00:00.000Z"
 
@@ -27,6 +32,8 @@ def tick(**facts: Any) -> dict[str, Any]:
         pytest.param(tick_updates, tick(received_at=AT), id="a tick of no product"),
         pytest.param(tick_updates, tick(product={}, received_at=AT), id="a product as object"),
         pytest.param(tick_updates, tick(product="A"), id="a tick without an instant"),
+        pytest.param(option_tick_updates, tick(received_at=AT), id="a tick of no contract"),
+        pytest.param(option_tick_updates, tick(symbol=1, received_at=AT), id="a contract's number"),
         pytest.param(tick_updates, tick(product="A", received_at="now"), id="no instant"),
     ],
 )
