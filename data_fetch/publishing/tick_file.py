@@ -2,7 +2,7 @@
 
 It is written anew in its place several times a second, and never to the disk at once: the system
 does that when it likes, so a day of ticks wears no disk. A reader may see a part of what is being
-written, which its checksum shows; then it looks again.
+written, which its checksum shows; then it reads again.
 """
 
 import logging
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 # What names a tick among those of its channel.
 NAMED_BY = {TICKS: "product", OPTION_TICKS: "symbol"}
 CHECKSUM_LETTERS = 8
+# A write takes less time than one read.
+MOST_READS = 5
 
 Document = Mapping[str, Any]
 
@@ -71,16 +73,17 @@ class TickFile:
 
 
 def ticks_in(path: Path) -> Mapping[str, Document]:
-    """The documents of a tick file by channel; none without a file, or while it is written."""
-    try:
-        found = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    checksum, body = found[:CHECKSUM_LETTERS], found[CHECKSUM_LETTERS:]
-    if not body or checksum != _checksum(body):
-        return {}
-    documents = orjson.loads(body)
-    return documents if isinstance(documents, dict) else {}
+    """The documents of a tick file by channel; none without a file, or in a damaged one."""
+    for _ in range(MOST_READS):
+        try:
+            found = path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        checksum, body = found[:CHECKSUM_LETTERS], found[CHECKSUM_LETTERS:]
+        if checksum == _checksum(body):
+            documents = orjson.loads(body)
+            return documents if isinstance(documents, dict) else {}
+    return {}
 
 
 def _checksum(body: bytes) -> bytes:

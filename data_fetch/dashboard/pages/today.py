@@ -2,9 +2,12 @@
 
 import streamlit as st
 
+from data_fetch.dashboard import last_price_cards
+from data_fetch.dashboard.chain_line import figures_html
 from data_fetch.dashboard.day_strip import holes, strip_html
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
+from data_fetch.dashboard.last_price_cards import origins, shown_prices
 from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped, span_text
 from data_fetch.dashboard.page import live, note_age, note_empty
 from data_fetch.dashboard.today_texts import (
@@ -22,16 +25,29 @@ from data_fetch.reading.collector_facts import provider_figures
 from data_fetch.reading.feed_status import feed_summary
 from data_fetch.reading.freshness_classes import freshness_by_class
 from data_fetch.reading.last_errors import last_errors
+from data_fetch.reading.last_prices import general_quotes, newest_prices, newest_ticks
 from data_fetch.reading.market_day import MarketDay, market_day
 from data_fetch.reading.store_source import store_source
 
-EVERY_SECONDS = 5.0
+EVERY_SECONDS, PRICE_SECONDS = 5.0, 1.0
 MOST_HOLES = 20
 
 
 def show() -> None:
     st.title("Today")
+    st.html(last_price_cards.STYLE)
+    live(_prices, PRICE_SECONDS)
     live(_today, EVERY_SECONDS)
+
+
+def _prices() -> None:
+    quotes = desk().recent(general_quotes, EVERY_SECONDS)
+    prices = newest_prices(quotes, desk().recent(newest_ticks, PRICE_SECONDS))
+    if not prices:
+        return
+    with st.container(key=last_price_cards.KEY):
+        st.html(figures_html(shown_prices(prices)))
+    st.caption(origins(prices))
 
 
 def _today() -> None:
