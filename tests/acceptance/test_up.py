@@ -1,5 +1,6 @@
 """Collector, API and dashboard together: one start, one end, and no failure that spreads."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import urllib3
 from effort import PATIENCE_SECONDS
 from programs import Desk, end, paper_exchange
+from stream_clients import plain
 
 pytestmark = pytest.mark.long
 FREE_PORTS = ("--api-port", "0", "--dashboard-port", "0")
@@ -100,6 +102,27 @@ def test_it_ends_with_its_collector_and_with_its_status(
 
     assert process.returncode == status
     assert words in said
+
+
+def test_ticks_of_products_and_options_come_without_redis(desk: Desk) -> None:
+    async def story(url: str) -> None:
+        async with plain(url) as client:
+            await client.asked("subscribe", {"type": "chain", "symbol": "NIFTY"}, "subscribed")
+            await client.asked("subscribe", {"type": "ticks", "symbol": "NIFTY"}, "subscribed")
+            assert (await client.next("tick_update"))["source"] == "paper"
+            chain = await client.next("chain_update")
+            at_the_money = chain["strikes"].index(chain["atm_strike"])
+            name = chain["calls"][at_the_money]["symbol"]
+            await client.asked("subscribe", {"type": "ticks", "symbol": name}, "subscribed")
+            tick = await client.next("option_tick_update")
+            assert (tick["symbol"], tick["product"]) == (name, "NIFTY")
+            assert None not in (tick["iv"], tick["delta"], tick["open_interest"])
+
+    with desk.start("up", *FREE_PORTS, FEED_ENABLED="true") as process:
+        try:
+            asyncio.run(story(addresses(process)["API"].removesuffix("/docs")))
+        finally:
+            end(process, signal.SIGTERM)
 
 
 def test_a_port_that_is_taken_is_replaced_or_refused(desk: Desk) -> None:
