@@ -133,6 +133,19 @@ def test_a_slot_collected_twice_leaves_the_same_rows(store: Store, rows: Any) ->
     assert rows() == once
 
 
+def test_a_fill_returns_what_no_request_has_stored_meanwhile(store: Store) -> None:
+    collect(store, 0)
+    fill = run_for(slot(0), run_id="fill", job="feed", requested=2, stored=2)
+    other = quote_of("OTHER", slot(0), run_id="fill", source="feed")
+    late = quote_of(SYMBOLS[0], slot(0), run_id="fill", source="feed", price=1.0)
+
+    run, filled = QuoteStore(store).fill_slot(fill, [late, other])
+
+    assert (run.stored, filled) == (1, [other])
+    assert sync.recent_runs(store, 1, "feed") == [run]
+    assert QuoteStore(store).latest()[SYMBOLS[0]].source == "paper"
+
+
 def test_a_slot_is_stored_whole_or_not_at_all(store: Store, rows: Any) -> None:
     at = slot(0)
     unlucky = quote_of("TCS", at.replace(tzinfo=None))
