@@ -136,6 +136,21 @@ class ReadinessFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedFacts:
+    """The market data feed of a collector; empty where there is none.
+
+    *runs*: a collector reports it, and has not stopped it. *expected*: prices have to come at
+    present. *away_since*: the last sign of life before the interval without prices that lasts; None
+    while they come. *cause* is a sentence with what to do.
+    """
+
+    runs: bool = True
+    expected: bool = False
+    away_since: datetime | None = None
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFacts:
     """Everything at the instant *at* of the market's clock. *store_problem* is why the configured
     store cannot be used; None when it can. *unknown* are reasons why other parts are None."""
@@ -154,3 +169,4 @@ class AlertFacts:
     archive: Sequence[FailingJob] | None = None
     dead_units: Sequence[DeadUnits] | None = None
     readiness: ReadinessFacts | None = None
+    feed: FeedFacts | None = None

@@ -15,6 +15,7 @@ from data_fetch.alerts.facts import (
     ChainSourceFacts,
     DataClassFacts,
     DiskFacts,
+    FeedFacts,
     MarketFacts,
     TokenFacts,
 )
@@ -28,6 +29,7 @@ BACKFILL_INCOMPLETE, DISK_LOW = "backfill_incomplete", "disk_low"
 CALENDAR_PROVISIONAL, DEGRADED_STORE = "calendar_provisional", "degraded_store"
 STORE_UNREACHABLE, ARCHIVE_FAILING = "store_unreachable", "archive_failing"
 FIGURES_UNKNOWN, DEAD_LETTERS, NOT_READY = "figures_unknown", "dead_letters", "not_ready"
+FEED_AWAY = "feed_away"
 
 DAY = timedelta(days=1)
 # A collector stores a slot some seconds after it is over; the next ones show that it does not.
@@ -404,6 +406,32 @@ def not_ready(facts: AlertFacts) -> Found:
     return [alert]
 
 
+def feed_away(facts: AlertFacts) -> Found:
+    """The market data feed delivers nothing, while the market trades and prices have to come."""
+    feed, market = facts.feed, facts.market
+    if feed is None or market is None or not market.is_open:
+        return None
+    return [_away(feed)] if _is_away(feed, market) else []
+
+
+def _is_away(feed: FeedFacts, market: MarketFacts) -> bool:
+    if not feed.runs:
+        # Without a collector there is no feed either, and `collector_dead` has that.
+        return market.collects
+    return feed.expected and feed.away_since is not None
+
+
+def _away(feed: FeedFacts) -> Alert:
+    since = "" if feed.away_since is None else f" since {_clock(feed.away_since)}"
+    return Alert(
+        rule=FEED_AWAY,
+        subject="feed",
+        severity=Severity.WARNING,
+        title=f"the market data feed delivers nothing{since}: {feed.cause}",
+        action="See its state and keys: data-fetch status",
+    )
+
+
 def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(names[:MOST_NAMED])}{more}"
@@ -423,6 +451,8 @@ def _day_and_clock(at: datetime) -> str:
 
 # Data that is late, or a source that changes back, for a minute or two is no message.
 SHORTLY = Damping(2 * MINUTE, 5 * MINUTE)
+# A feed connects again by itself, the last times a minute apart.
+FEED_TIME = 5 * MINUTE
 RULES = (
     Rule(STORE_UNREACHABLE, store_unreachable, Damping(MINUTE, 2 * MINUTE)),
     Rule(DEGRADED_STORE, degraded_store, Damping(MINUTE, MINUTE)),
@@ -431,6 +461,7 @@ RULES = (
     Rule(MISSED_SLOTS, missed_slots, Damping(timedelta(0), 2 * MINUTE)),
     Rule(STALE_DATA, stale_data, SHORTLY),
     Rule(SOURCE_DRIFT, source_drift, SHORTLY),
+    Rule(FEED_AWAY, feed_away, Damping(FEED_TIME, 2 * MINUTE)),
     Rule(TOKEN_EXPIRING, token_expiring, Damping(timedelta(0), MINUTE)),
     Rule(BACKFILL_INCOMPLETE, backfill_incomplete, Damping(5 * MINUTE, 5 * MINUTE)),
     Rule(DISK_LOW, disk_low, Damping(5 * MINUTE, 30 * MINUTE)),

@@ -20,6 +20,7 @@ from data_fetch.alerts.facts import (
     DeadUnits,
     DiskFacts,
     FailingJob,
+    FeedFacts,
     MarketFacts,
     MissedSlot,
     ReadinessFacts,
@@ -46,6 +47,7 @@ from data_fetch.core.world import World
 from data_fetch.reading.calendar_status import calendar_status
 from data_fetch.reading.collector_facts import session_before, trades_on
 from data_fetch.reading.coverage_days import DayRange, coverage_grid
+from data_fetch.reading.feed_status import feed_summary
 from data_fetch.reading.freshness_classes import CHAINS as CHAIN_CLASS
 from data_fetch.reading.freshness_classes import ClassFreshness, freshness_by_class
 from data_fetch.reading.market_day import SlotState, market_day, trading_groups
@@ -91,6 +93,7 @@ def alert_facts(settings: Settings) -> AlertFacts:
         stand_in=parts.known("embedded store", stand_in_facts),
         dead_units=parts.known("work units", dead_unit_facts),
         readiness=parts.known("readiness", readiness_facts),
+        feed=parts.known("feed", feed_facts),
         archive=parts.known("archive", lambda of: archive_facts(of, parts.at)),
         store_problem=parts.store_problem,
         unknown=parts.unknown,
@@ -287,6 +290,21 @@ def readiness_facts(settings: Settings) -> ReadinessFacts:
     if run is None or run.outcome is not Outcome.FAILED:
         return ReadinessFacts()
     return ReadinessFacts(no_go=run.error or "without a reason")
+
+
+def feed_facts(settings: Settings) -> FeedFacts:
+    """The feed as its collector last reported it; nothing is expected of one that is not
+    enabled."""
+    found = feed_summary(settings) if settings.feed_enabled else None
+    if found is None:
+        return FeedFacts()
+    lasting = next((each for each in found.disconnects if each.ended is None), None)
+    return FeedFacts(
+        runs=found.runs,
+        expected=found.report.expected,
+        away_since=None if lasting is None else lasting.began,
+        cause=found.cause,
+    )
 
 
 def dead_unit_facts(settings: Settings) -> list[DeadUnits]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from data_fetch.core.clock import IST
+from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.report import FeedReport
 from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.settings import Settings
@@ -29,6 +30,11 @@ class FeedSummary:
     def state(self) -> str:
         """The state; ``not running`` when no collector has reported for a while."""
         return NOT_RUNNING if self.report.is_outdated(self.now) else self.report.state
+
+    @property
+    def runs(self) -> bool:
+        """Whether a collector reports it, and has not stopped it."""
+        return self.state not in {NOT_RUNNING, FeedState.STOPPED}
 
     @property
     def cause(self) -> str:

@@ -8,14 +8,23 @@ import pytest
 from candle_shelf import RELIANCE, TUESDAY, WEDNESDAY, Shelf, whole_day
 from freezegun import freeze_time
 
-from data_fetch.alerts.facts import AlertFacts, BackfillFacts, FailingJob, MissedSlot
+from data_fetch.alerts.facts import (
+    AlertFacts,
+    BackfillFacts,
+    FailingJob,
+    FeedFacts,
+    MissedSlot,
+)
 from data_fetch.alerts.rules import findings
+from data_fetch.core.feed.disconnects import Disconnect
+from data_fetch.core.feed.report import FeedReport
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.timetable import ALERTS, ARCHIVE_DAYS, CHAINS, READINESS
 from data_fetch.reading.alert_facts import alert_facts
 from data_fetch.storage.alerts import FREE_BYTES
 from data_fetch.storage.database.leadership import Leadership
+from data_fetch.storage.feed import FeedStore
 from data_fetch.storage.quotes import QuoteStore
 from data_fetch.storage.runs import record_runs
 
@@ -239,3 +248,71 @@ def test_nights_weekends_and_a_muhurat_beside_a_complete_store_have_no_alert(she
         leadership.release()
 
     assert {name: alerts for name, alerts in found.items() if alerts} == {}
+
+
+CUT = "the connection was cut"
+
+
+def reported(shelf: Shelf, at: datetime, state: str, *disconnects: Disconnect) -> Shelf:
+    """*shelf* of a collector with a feed, which reported it with *disconnects* at *at*."""
+    report = FeedReport(
+        at=at,
+        state=state,
+        cause=CUT,
+        since=at,
+        expected=state != "stopped",
+        keys={},
+        left_out={},
+        awaited=0,
+        unhonoured=0,
+        last_tick=None,
+    )
+    FeedStore(shelf.store).record(report, disconnects)
+    return replace(shelf, settings=shelf.settings.model_copy(update={"feed_enabled": True}))
+
+
+def away(began: datetime, ended: datetime | None) -> Disconnect:
+    return Disconnect(began=began, ended=ended, cause=CUT, keys=frozenset())
+
+
+NOON = OPENS + 165 * MINUTE
+FEEDS: dict[str, tuple[str, list[Disconnect], timedelta, FeedFacts]] = {
+    "live after a disconnect": (
+        "live",
+        [away(NOON - 9 * MINUTE, NOON - 8 * MINUTE)],
+        MINUTE,
+        FeedFacts(expected=True, cause=CUT),
+    ),
+    "away since the night": (
+        "dead",
+        [away(NOON - 9 * HOUR, None)],
+        MINUTE,
+        FeedFacts(expected=True, away_since=NOON - 9 * HOUR, cause=CUT),
+    ),
+    "stopped": ("stopped", [], MINUTE, FeedFacts(runs=False, cause=CUT)),
+    "not reported any more": (
+        "live",
+        [],
+        4 * MINUTE,
+        FeedFacts(
+            runs=False,
+            expected=True,
+            cause="no collector has reported its feed since 2025-06-11T12:00:00+05:30",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("state", "disconnects", "later", "found"), FEEDS.values(), ids=FEEDS)
+def test_the_feed_is_seen_through_its_last_report(
+    shelf: Shelf, state: str, disconnects: list[Disconnect], later: timedelta, found: FeedFacts
+) -> None:
+    collected = reported(shelf, NOON, state, *disconnects)
+
+    assert facts_at(collected, NOON + later).feed == found
+
+
+def test_of_a_feed_that_is_not_enabled_any_more_nothing_is_expected(shelf: Shelf) -> None:
+    reported(shelf, NOON, "dead", away(NOON - HOUR, None))
+
+    assert facts_at(shelf, NOON + MINUTE).feed == FeedFacts()

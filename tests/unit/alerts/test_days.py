@@ -16,6 +16,7 @@ from data_fetch.alerts.facts import (
     DeadUnits,
     DiskFacts,
     FailingJob,
+    FeedFacts,
     MarketFacts,
     MissedSlot,
     ReadinessFacts,
@@ -59,6 +60,7 @@ def healthy(at: datetime) -> AlertFacts:
         archive=(),
         dead_units=(),
         readiness=ReadinessFacts(),
+        feed=FeedFacts(expected=CALENDAR.is_open(at, FUTURES_AND_OPTIONS)),
     )
 
 
@@ -191,6 +193,14 @@ FAULTS: dict[str, tuple[str, Change_, tuple[int, int]]] = {
         "not_ready",
         lambda facts: replace(facts, readiness=ReadinessFacts(no_go="clock: 40 s off")),
         (8, 9),
+    ),
+    "the feed is cut and refused": (
+        "feed_away",
+        lambda facts: replace(
+            facts,
+            feed=FeedFacts(expected=True, away_since=ist(WEDNESDAY, 11), cause="it was cut"),
+        ),
+        (11, 12),
     ),
     "the symbols file is broken": (
         "figures_unknown",

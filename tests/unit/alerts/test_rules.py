@@ -14,6 +14,7 @@ from data_fetch.alerts.facts import (
     DeadUnits,
     DiskFacts,
     FailingJob,
+    FeedFacts,
     MarketFacts,
     MissedSlot,
     ReadinessFacts,
@@ -42,6 +43,7 @@ FINE = AlertFacts(
     archive=(),
     dead_units=(),
     readiness=ReadinessFacts(),
+    feed=FeedFacts(expected=True, cause="prices come"),
 )
 
 
@@ -65,6 +67,8 @@ def disk(free: float, days_left: float | None = None, total: float = 100 * GB) -
 
 
 NO_GO = ReadinessFacts(no_go="token: it has ended")
+AWAY = FeedFacts(expected=True, away_since=NOW - 6 * MINUTE, cause="the connection was cut")
+ENDED = FeedFacts(runs=False, cause="the feed ended by an error of its own: see the log")
 BEFORE_SESSION = replace(CLOSED, next_open=NOW + HOUR)
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
@@ -272,6 +276,24 @@ INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
             replace(FINE, readiness=NO_GO), {}, id="a no-go, and the session is collected"
         ),
         pytest.param(
+            replace(FINE, feed=AWAY), {("feed_away", "feed"): WARNING}, id="the feed is away"
+        ),
+        pytest.param(replace(FINE, feed=AWAY, market=CLOSED), {}, id="the feed is away at night"),
+        pytest.param(
+            replace(FINE, feed=replace(AWAY, expected=False)),
+            {},
+            id="the feed is away, and its own market is closed",
+        ),
+        pytest.param(
+            replace(FINE, feed=ENDED), {("feed_away", "feed"): WARNING}, id="the feed does not run"
+        ),
+        pytest.param(
+            replace(FINE, feed=ENDED, market=replace(TRADES, collects=False)),
+            {},
+            id="neither the feed nor a collector runs",
+        ),
+        pytest.param(replace(FINE, feed=FeedFacts()), {}, id="without a feed"),
+        pytest.param(
             AlertFacts(at=NOW, unknown={"market": "the symbols file cannot be read"}),
             {("figures_unknown", "market"): WARNING},
             id="figures that cannot be read",
@@ -294,7 +316,9 @@ def test_without_facts_only_what_needs_none_is_judged() -> None:
 def test_rules_that_mean_nothing_at_night_are_not_judged_then() -> None:
     judged = findings(replace(FINE, market=CLOSED)).judged
 
-    assert set(RULE_NAMES) - judged.keys() == {"stale_data", "missed_slots", "source_drift"}
+    assert set(RULE_NAMES) - judged.keys() == {
+        "stale_data", "missed_slots", "source_drift", "feed_away"
+    }  # fmt: skip
 
 
 def test_an_alert_is_a_sentence_with_its_figures_and_names_some_symbols() -> None:
@@ -303,3 +327,21 @@ def test_an_alert_is_a_sentence_with_its_figures_and_names_some_symbols() -> Non
     assert found.title == (
         "7 of 208 stock quotes are late (S0, S1, S2, S3, S4 and 2 more); the newest is of 09:54 IST"
     )
+
+
+@pytest.mark.parametrize(
+    ("feed", "title"),
+    [
+        (AWAY, "the market data feed delivers nothing since 09:54 IST: the connection was cut"),
+        (
+            ENDED,
+            "the market data feed delivers nothing: the feed ended by an error of its own: "
+            "see the log",
+        ),
+    ],
+    ids=["away", "ended"],
+)
+def test_the_alert_of_a_feed_has_its_cause(feed: FeedFacts, title: str) -> None:
+    [found] = findings(replace(FINE, feed=feed)).alerts
+
+    assert found.title == title
