@@ -38,6 +38,7 @@ COMMANDS = {
     "accounts": ("data_fetch.cli.accounts", "Accounts and API keys of the servers."),
     "universe": ("data_fetch.cli.universe", "The F&O universe, and symbols that are not resolved."),
     "calendar": ("data_fetch.cli.calendar", "When the exchange trades."),
+    "feed": ("data_fetch.cli.feed.group", "Recordings of the market data feed: list, replay."),
     "archive": ("data_fetch.cli.archive.group", "Parquet and DuckDB files of what is stored."),
     "db": ("data_fetch.cli.db", "Create, upgrade, merge and copy stores."),
     "backup": ("data_fetch.cli.backup", "Back up the store, check a backup, restore it."),

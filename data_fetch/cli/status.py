@@ -69,6 +69,10 @@ def feed_lines(feed: FeedSummary) -> Iterator[str]:
     age = feed.tick_age
     ticks = "no tick yet" if age is None else f"last tick {age.total_seconds():.1f} s before that"
     yield f"        {feed.keys_line}; as of {ist_text(feed.report.at)}, {ticks}"
+    recording = feed.report.recording
+    if recording is not None:
+        problem = f"; {recording.problem}" if recording.problem else ""
+        yield f"        recorded {recording.files:,} minutes, {recording.failed:,} failed{problem}"
     for each in feed.disconnects[-SHOWN_DISCONNECTS:]:
         ended = ist_text(each.ended) or "now"
         yield f"        away from {ist_text(each.began)} to {ended}: {each.cause}"

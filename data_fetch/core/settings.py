@@ -171,6 +171,9 @@ class Settings(BaseModel):
     symbols_file: Path | None = Field(default=None, validation_alias=env("FNO_SYMBOLS_FILE"))
     calendar_override: Path | None = Field(default=None, validation_alias=env("CALENDAR_OVERRIDE"))
     feed_enabled: bool = Field(default=False, validation_alias=env("FEED_ENABLED"))
+    feed_recording_days: int = Field(
+        default=0, ge=0, le=3650, validation_alias=env("FEED_RECORDING_DAYS")
+    )
 
     refresh_interval: int | None = Field(
         default=None, ge=5, le=3600, validation_alias=env("REFRESH_INTERVAL")
@@ -275,6 +278,11 @@ class Settings(BaseModel):
     def raw_folder(self) -> Path:
         """The folder of the raw responses of one world."""
         return self.data_folder / "vault" / self.world
+
+    @property
+    def feed_folder(self) -> Path:
+        """The folder of the recordings of the feed of one world."""
+        return self.data_folder / "feed" / self.world
 
     @property
     def log_folder(self) -> Path:

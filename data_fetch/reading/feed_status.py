@@ -1,7 +1,7 @@
 """The streaming feed of a collector: its state now, and the intervals without it today."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,7 @@ class FeedSummary:
         return ", ".join(parts)
 
     def document(self) -> dict[str, Any]:
-        age = self.tick_age
+        age, recording = self.tick_age, self.report.recording
         return {
             "reported_at": ist_text(self.report.at),
             "state": self.state,
@@ -74,6 +74,7 @@ class FeedSummary:
             "unhonoured": self.report.unhonoured,
             "last_tick": ist_text(self.report.last_tick),
             "last_tick_age_seconds": None if age is None else age.total_seconds(),
+            "recording": None if recording is None else asdict(recording),
             "disconnects": [
                 {
                     "from": ist_text(each.began),

@@ -1,18 +1,23 @@
 """Builds the streaming feed of a collector."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
+from data_fetch.archive.feed_recordings import FeedRecorder, prune_recordings
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
+from data_fetch.core.clock import IST
+from data_fetch.core.feed.recorder import MessageRecorder, NoRecorder
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import SlotListener, TickSource
+from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.publishing.redis_streams import OPTION_TICKS, TICKS, RedisNames, StreamPublisher
 from data_fetch.publishing.stream_updates import option_ticks_document, ticks_document
@@ -31,6 +36,10 @@ from data_fetch.storage.feed import FeedStore
 from data_fetch.storage.instruments.contracts import listed_options
 from data_fetch.storage.quotes import QuoteStore
 
+log = logging.getLogger(__name__)
+
+# A recording is no reason for a disk that is full: everything else that is collected comes first.
+RESERVED_BYTES = 2_000_000_000
 # The tick file is written as a whole.
 FILE_PAUSE_SECONDS = 0.2
 
@@ -133,6 +142,19 @@ def tick_publishers_at(
     ]
 
 
+def recorder_at(settings: Settings, now: datetime) -> MessageRecorder:
+    """What records the messages of the feed, where that is wanted; days that are too old at *now*
+    are removed. Without the setting nothing is recorded, and nothing removed."""
+    days, folder = settings.feed_recording_days, settings.feed_folder
+    if days == 0:
+        return NoRecorder()
+    try:
+        prune_recordings(folder, now.astimezone(IST).date() - timedelta(days=days))
+    except OSError as problem:
+        log.warning("feed_recordings_not_removed", extra={"problem": str(problem)})
+    return FeedRecorder(folder, RESERVED_BYTES)
+
+
 def feeds_at(
     context: CollectorContext,
     universe: Universe,
@@ -151,6 +173,7 @@ def feeds_at(
         base_url=provider.base_url,
         clock=provider.clock,
         calendar=lambda: calendar,
+        recorder=recorder_at(settings, provider.clock.now()),
     )
     polling = Polling(settings, store, universe.members)
     return [

@@ -7,6 +7,7 @@ brought.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
+from data_fetch.core.feed.recorder import RecordingStatus
 from data_fetch.core.feed.report import FeedReport
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.ports import Clock
@@ -64,6 +66,7 @@ class FeedService(RecurringService):
         self._followers = followers
         self._plan = EMPTY_PLAN
         self._begun = False
+        self._failed_recordings = 0
         self._ended: list[Disconnect] = []
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
@@ -120,12 +123,19 @@ class FeedService(RecurringService):
         for change in self._feed.take_changes():
             facts = {"state": str(change.state), "cause": change.cause}
             log.info("feed", extra=facts)
+        self._log_recording(status.recording)
         self._ended += self._feed.take_disconnects()
         # The status may be older than the end of its disconnect.
         present = [] if status.disconnect is None else [status.disconnect]
         report = feed_report_of(status, self._plan, latest, now)
         self._repository.record(report, [*present, *self._ended])
         self._ended.clear()
+
+    def _log_recording(self, recording: RecordingStatus | None) -> None:
+        """Log minutes of the recording that failed since the last call."""
+        if recording is not None and recording.failed > self._failed_recordings:
+            log.warning("feed_not_recorded", extra=asdict(recording))
+            self._failed_recordings = recording.failed
 
 
 def feed_report_of(
@@ -144,4 +154,5 @@ def feed_report_of(
         awaited=len(status.awaited),
         unhonoured=len(status.unhonoured),
         last_tick=max((tick.received_at for tick in latest.values()), default=None),
+        recording=status.recording,
     )

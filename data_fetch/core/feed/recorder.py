@@ -1,7 +1,18 @@
 """Where the messages of a feed go as they were received."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """Since the start: *files* are complete, *failed* counts minutes that are not recorded, or not
+    whole. *problem* is why the present minute is not; empty while it is."""
+
+    files: int = 0
+    failed: int = 0
+    problem: str = ""
 
 
 class MessageRecorder(Protocol):
@@ -13,6 +24,9 @@ class MessageRecorder(Protocol):
     def close(self) -> None:
         """No message comes for now; another may come later."""
 
+    def status(self) -> RecordingStatus | None:
+        """How it goes; None where nothing is to be recorded."""
+
 
 class NoRecorder:
     """Keeps nothing."""
@@ -21,4 +35,7 @@ class NoRecorder:
         return None
 
     def close(self) -> None:
+        return None
+
+    def status(self) -> RecordingStatus | None:
         return None

@@ -1,9 +1,11 @@
 """The state of a collector's feed as other processes read it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from data_fetch.core.feed.recorder import RecordingStatus
 
 # A collector reports every minute.
 OUTDATED_AFTER = timedelta(minutes=3)
@@ -15,7 +17,8 @@ class FeedReport:
 
     *keys* counts the requested keys by mode, *left_out* those without room by group of the plan;
     of the requested ones *awaited* have no entry yet, and *unhonoured* were requested in vain.
-    *last_tick* is when the newest tick was received.
+    *last_tick* is when the newest tick was received, *recording* how the messages are recorded;
+    None where they are not.
     """
 
     at: datetime
@@ -28,6 +31,7 @@ class FeedReport:
     awaited: int
     unhonoured: int
     last_tick: datetime | None
+    recording: RecordingStatus | None = None
 
     def is_outdated(self, now: datetime) -> bool:
         """Whether no collector has reported for a while."""
@@ -46,17 +50,21 @@ class FeedReport:
             "awaited": self.awaited,
             "unhonoured": self.unhonoured,
             "last_tick": None if self.last_tick is None else self.last_tick.isoformat(),
+            "recording": None if self.recording is None else asdict(self.recording),
         }
 
 
 def report_of(document: Mapping[str, Any]) -> FeedReport:
     """The report that became *document*."""
     last = document["last_tick"]
+    # A collector of an earlier version has none.
+    recording = document.get("recording")
     return FeedReport(
         **{
             **document,
             "at": datetime.fromisoformat(document["at"]),
             "since": datetime.fromisoformat(document["since"]),
             "last_tick": None if last is None else datetime.fromisoformat(last),
+            "recording": None if recording is None else RecordingStatus(**recording),
         }
     )

@@ -4,7 +4,7 @@ A packet need not be whole. What it lacks is carried on from the packets before 
 within one date of India; a price of 0 stands for a missing one and is never used.
 """
 
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -136,7 +136,7 @@ class TickBook:
 
     def __init__(self) -> None:
         self.counts = TickCounts()
-        self._requested: Collection[str] = ()
+        self._requested: Container[str] = ()
         self._latest: dict[str, Tick] = {}
         self._fresh: dict[str, Tick] = {}
         self._received_at = EPOCH
@@ -145,10 +145,10 @@ class TickBook:
         self._repeats = False
         self._day: date | None = None
 
-    def request(self, keys: Collection[str]) -> None:
+    def request(self, keys: Container[str]) -> None:
         """Take ticks of *keys* from now on, and of no others."""
         self._requested = keys
-        for key in self._latest.keys() - keys:
+        for key in [known for known in self._latest if known not in keys]:
             del self._latest[key]
 
     def begin(self, received_at: datetime, server_time: datetime | None, repeats: bool) -> None:

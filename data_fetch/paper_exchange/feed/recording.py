@@ -4,15 +4,18 @@ A line is JSON: `at` (the exchange's time), `type` (`binary` or `text`), `frame`
 text itself). Pings and pongs are not in it.
 """
 
-from base64 import b64encode
-from datetime import datetime
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 
 from data_fetch.core.clock import IST
 from data_fetch.core.files import make_folder
+
+FRAMES_SUFFIX = ".jsonl"
 
 
 class Recording(Protocol):
@@ -53,9 +56,31 @@ class NoRecording:
         return None
 
 
+def read_frames(
+    file: Path, damaged: Callable[[Path], object]
+) -> Iterator[tuple[datetime, bytes | str]]:
+    """The frames of one connection, each with when it was sent (UTC). A damaged file ends where it
+    cannot be read; *damaged* gets its path."""
+    with file.open("rb") as lines:
+        for line in lines:
+            try:
+                sent_at, frame = _frame(orjson.loads(line))
+            except (ValueError, KeyError, TypeError):
+                damaged(file)
+                return
+            yield sent_at, frame
+
+
+def _frame(document: Any) -> tuple[datetime, bytes | str]:
+    sent_at = datetime.fromisoformat(document["at"]).astimezone(UTC)
+    content = str(document["frame"])
+    is_text = document["type"] == "text"
+    return sent_at, content if is_text else b64decode(content, validate=True)
+
+
 def recording_of(folder: Path | None, number: int) -> Recording:
     """The recording of connection *number*: `feed-1.jsonl` in *folder*; none without a folder."""
     if folder is None:
         return NoRecording()
     make_folder(folder)
-    return FileRecording((folder / f"feed-{number}.jsonl").open("wb"))
+    return FileRecording((folder / f"feed-{number}{FRAMES_SUFFIX}").open("wb"))

@@ -9,7 +9,7 @@ from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect, DisconnectLog
 from data_fetch.core.feed.liveness import Condition, Liveness
 from data_fetch.core.feed.plan import Plan
-from data_fetch.core.feed.recorder import MessageRecorder
+from data_fetch.core.feed.recorder import MessageRecorder, RecordingStatus
 from data_fetch.core.feed.renewal import is_worn
 from data_fetch.core.feed.subscriptions import Subscriptions
 from data_fetch.core.feed.ticks import TickBook, TickCounts
@@ -42,7 +42,7 @@ class FeedStatus:
 
     Of the *requested* keys, *awaited* have no entry yet, and *unhonoured* were requested in vain,
     each with the reason; *left_out* counts those without room, by group of the plan. *disconnect*
-    is the present one.
+    is the present one. *recording* is None where the messages are not recorded.
     """
 
     condition: Condition
@@ -55,6 +55,7 @@ class FeedStatus:
     refusal: str
     counts: FeedCounts
     ticks: TickCounts
+    recording: RecordingStatus | None
 
 
 @dataclass
@@ -174,6 +175,7 @@ class FeedFacts:
             refusal=self.refusal,
             counts=replace(self.counts),
             ticks=replace(self.book.counts),
+            recording=self.recorder.status(),
         )
 
     def _end_disconnect(self, at: datetime) -> None:

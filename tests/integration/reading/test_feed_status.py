@@ -8,7 +8,8 @@ from candle_shelf import Shelf
 
 from data_fetch.cli.status import feed_lines
 from data_fetch.core.feed.disconnects import Disconnect
-from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.feed.recorder import RecordingStatus
+from data_fetch.core.feed.report import FeedReport, report_of
 from data_fetch.dashboard.today_texts import feed_line
 from data_fetch.reading.feed_status import FeedSummary, feed_in
 from data_fetch.storage.feed import FeedStore
@@ -27,6 +28,7 @@ REPORT = FeedReport(
     awaited=0,
     unhonoured=2,
     last_tick=NOW - timedelta(seconds=0.5),
+    recording=RecordingStatus(files=44, failed=1, problem="the feed is not recorded: no space"),
 )
 
 
@@ -51,6 +53,13 @@ def test_a_report_is_read_as_it_was_recorded(shelf: Shelf) -> None:
     FeedStore(shelf.store).record(REPORT, [])
 
     assert summary(shelf).report == REPORT
+
+
+def test_the_report_of_an_earlier_version_says_nothing_of_recordings() -> None:
+    earlier = REPORT.document()
+    del earlier["recording"]
+
+    assert report_of(earlier) == replace(REPORT, recording=None)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +102,7 @@ def test_people_see_state_keys_and_disconnects(shelf: Shelf) -> None:
         "Feed    live: prices come",
         "        213 full, 640 option_greeks, 12 without room, 2 not delivered; "
         "as of 2026-09-16T10:00:00+05:30, last tick 0.5 s before that",
+        "        recorded 44 minutes, 1 failed; the feed is not recorded: no space",
         "        away from 2026-09-16T09:55:00+05:30 to 2026-09-16T09:56:00+05:30: "
         "the connection was cut",
         "        away from 2026-09-16T09:58:00+05:30 to now: the connection was cut",

@@ -1,7 +1,8 @@
 """The parts of a collector's feed, joined."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -9,13 +10,15 @@ import redis
 from feed_stub import PATIENCE_SECONDS
 from own_redis import OwnRedis, own_redis
 
+from data_fetch.archive.feed_recordings import FeedRecorder, recorded_days
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.ticks import Tick, ms_of_instant
+from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.publishing.redis_streams import OPTION_TICKS, TICKS, RedisNames, StreamPublisher
-from data_fetch.runtime.feed import TickNames, TickPublisher
+from data_fetch.runtime.feed import TickNames, TickPublisher, recorder_at
 from data_fetch.sources.transport.tick_board import TickBoard
 
 AT = datetime(2026, 9, 16, 5, 0, tzinfo=UTC)
@@ -60,3 +63,23 @@ def test_ticks_of_the_listed_symbols_and_of_options_are_published(own: OwnRedis)
     [of_nifty], [of_option] = (found[f"paper:{each}"]["ticks"] for each in (TICKS, OPTION_TICKS))
     assert of_nifty["product"] == "NIFTY"
     assert of_option["symbol"] == "NIFTY20260922C25000"
+
+
+@pytest.mark.parametrize(
+    ("days", "kept"),
+    [("0", [13, 14, 15, 16]), ("2", [14, 15, 16])],
+    ids=["not recorded", "two days and today"],
+)
+def test_days_of_recordings_that_are_too_old_are_removed_at_the_start(
+    tmp_path: Path, days: str, kept: list[int]
+) -> None:
+    settings = Settings.load({"DATA_SOURCE": "paper", "FEED_RECORDING_DAYS": days}, tmp_path)
+    earlier = FeedRecorder(settings.feed_folder)
+    for number in range(4):
+        earlier.add(b"a message", AT - number * timedelta(days=1))
+    earlier.close()
+
+    recorder = recorder_at(settings, AT)
+
+    assert [day.day for day in recorded_days(settings.feed_folder)] == kept
+    assert (recorder.status() is None) is (days == "0")

@@ -1,6 +1,8 @@
 """The feed of a collector against the paper exchange, on a virtual clock."""
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from watcher import Watcher
 from data_fetch.core.clock import IST
 from data_fetch.core.feed.report import FeedReport
 from data_fetch.core.settings import Settings
+from data_fetch.reading.feed_recordings import recorded_feed_days, replayed_recording
 from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.services.feed import FeedService
@@ -90,14 +93,15 @@ class FeedEnv:
         return disconnects_since(self.store, datetime(2026, 9, 16, tzinfo=IST))
 
 
-@pytest.fixture
-def env(tmp_path: Path, database_url: str) -> Iterator[FeedEnv]:
+@contextmanager
+def feed_env(tmp_path: Path, database_url: str, **more: str) -> Iterator[FeedEnv]:
     listed = tmp_path / "symbols.txt"
     listed.write_text("\n".join(SYMBOLS))
     environment = {
         "FNO_SYMBOLS_FILE": str(listed),
         "DATABASE_URL": database_url,
         "FEED_ENABLED": "true",
+        **more,
     }
     settings = Settings.load(environment, tmp_path)
     watcher = Watcher()
@@ -107,6 +111,12 @@ def env(tmp_path: Path, database_url: str) -> Iterator[FeedEnv]:
         yield one
         one.feed.close()
         hold.release()
+
+
+@pytest.fixture
+def env(tmp_path: Path, database_url: str) -> Iterator[FeedEnv]:
+    with feed_env(tmp_path, database_url) as one:
+        yield one
 
 
 def test_the_feed_becomes_live_with_the_universe_and_the_index_chains(env: FeedEnv) -> None:
@@ -249,3 +259,56 @@ def test_a_feed_that_was_away_in_the_slot_fills_nothing(env: FeedEnv) -> None:
     env.close_slot()
 
     assert env.sources() == {}
+
+
+def test_without_the_setting_nothing_is_recorded(env: FeedEnv) -> None:
+    report = env.state("live")
+
+    assert report.recording is None
+    assert not env.collector.context.settings.feed_folder.exists()
+
+
+def test_with_the_setting_every_message_is_recorded_and_can_be_replayed(
+    tmp_path: Path, database_url: str
+) -> None:
+    with feed_env(tmp_path, database_url, FEED_RECORDING_DAYS="2") as env:
+        report = env.until(
+            lambda report: (
+                report.state == "live"
+                and len(report.keys) == 2
+                and report.awaited == 0
+                and report.recording is not None
+                and report.recording.files >= 2
+            )
+        )
+        env.feed.close()
+        settings = env.collector.context.settings
+        [day] = recorded_feed_days(settings)
+        replayed = replayed_recording(settings, str(DAY))
+        again = replayed_recording(settings, str(settings.feed_folder))
+
+    assert (day.day, day.messages, day.damaged) == (DAY, replayed.messages.messages, [])
+    assert day.minutes >= 3
+    assert len(replayed.by_key) == sum(report.keys.values())
+    assert replayed.ticks.ticks > len(replayed.by_key)
+    assert replayed.messages.junk == 0
+    assert again == replayed
+
+
+def test_a_feed_that_cannot_be_recorded_is_live_and_says_so(
+    tmp_path: Path, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        feed_env(tmp_path, database_url, FEED_RECORDING_DAYS="2") as env,
+    ):
+        blocked = env.collector.context.settings.feed_folder
+        blocked.parent.mkdir(parents=True, exist_ok=True)
+        blocked.write_text("a file")
+        report = env.until(lambda report: report.state == "live" and report.awaited == 0)
+
+    assert report.recording is not None
+    assert report.recording.files == 0
+    assert report.recording.failed >= 1
+    assert report.recording.problem.startswith("the feed is not recorded: ")
+    assert "feed_not_recorded" in [each.message for each in caplog.records]

@@ -1,7 +1,9 @@
 """The feed against the paper exchange: prices of every mode, and each fault of its sockets."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,17 +14,22 @@ from exchange_client import ExchangeClient, ManualClock
 from feed_stub import reaches, until
 from upstox_stub import FreePacing, keeper
 
+from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
 from data_fetch.core.clock import ScaledClock, VirtualClock
 from data_fetch.core.feed.liveness import FeedState, LivenessRules
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
+from data_fetch.core.feed.recorder import MessageRecorder
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
+from data_fetch.reading.feed_recordings import replayed_recording
 from data_fetch.sources.upstox.api import UpstoxApi
 from data_fetch.sources.upstox.feed import UpstoxFeed
 from data_fetch.sources.upstox.feed_doors import AuthorisedDoor, FeedDoor, RedirectDoor
+from data_fetch.sources.upstox.feed_replay import EveryKey, replayed
 
 NIFTY, BANK = "NSE_INDEX|Nifty 50", "NSE_INDEX|Nifty Bank"
 # A Wednesday, 11:23:30 IST.
@@ -39,10 +46,18 @@ class Exchange:
     """A paper exchange, and a feed of it with two indices and a stock."""
 
     def __init__(
-        self, clock: ScaledClock | VirtualClock | None = None, *, redirected: bool = False
+        self,
+        clock: ScaledClock | VirtualClock | None = None,
+        *,
+        redirected: bool = False,
+        sent: Path | None = None,
+        recorder: MessageRecorder | None = None,
     ) -> None:
+        """Frames are recorded by the exchange into the folder *sent*, and by *recorder*."""
         self.clock = clock or ScaledClock(SESSION)
-        self.server = PaperExchange(self.clock, symbols=("NIFTY", "BANKNIFTY", "TCS")).start()
+        self.server = PaperExchange(
+            self.clock, symbols=("NIFTY", "BANKNIFTY", "TCS"), feed_recordings=sent
+        ).start()
         listings = self.server.market.listings.values()
         self.stock = next(each.key for each in listings if each.symbol == "TCS")
         token, pacing = keeper("paper-analytics-test"), FreePacing()
@@ -71,6 +86,7 @@ class Exchange:
             rules=RULES,
             heartbeat=timedelta(seconds=1),
             random=Random(1),
+            recorder=recorder,
         )
         self.follow(Mode.FULL)
 
@@ -313,6 +329,41 @@ def test_a_night_on_a_virtual_clock_has_no_alarm() -> None:
 
     assert not states & {FeedState.MUTE, FeedState.DEAD, FeedState.REFUSED}
     assert exchange.feed.take_disconnects() == []
+
+
+def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Path) -> None:
+    sent, received = tmp_path / "sent", tmp_path / "received"
+    clock = VirtualClock(SESSION)
+    hold = clock.hold()
+    exchange = Exchange(clock, sent=sent, recorder=FeedRecorder(received))
+    try:
+        exchange.feed.start()
+        until(lambda: len(exchange.feed.board.latest()) == 3)
+        for kind in ("feed-partial", "feed-duplicates", "feed-junk", "feed-text-error"):
+            exchange.fault(kind=kind, api="feed-live", times=3)
+        # It ends between two seconds, so that every frame was read.
+        clock.sleep(timedelta(seconds=90.5))
+        frames = sent / "feed-1.jsonl"
+        until(lambda: exchange.feed.status().counts.messages == frames.read_bytes().count(b"\n"))
+        status, latest = exchange.feed.status(), exchange.feed.board.latest()
+    finally:
+        exchange.close()
+        hold.release()
+    settings = Settings.load({"DATA_SOURCE": "paper"}, tmp_path)
+
+    first, second = (replayed_recording(settings, str(frames)) for _ in range(2))
+    other_end = replayed_recording(settings, str(received))
+
+    assert first == second
+    assert first.digest == other_end.digest
+    assert status.ticks.ticks > 90
+    assert status.counts.junk == status.counts.refusals == 3
+    for replayed_end in (first, other_end):
+        assert replayed_end.ticks == status.ticks
+        assert replayed_end.messages == replace(status.counts, attempts=0, connections=0)
+        assert replayed_end.damaged == []
+    again = replayed(read_recordings(recording_files(received)), EveryKey())
+    assert {each.key: each for each in again} == latest
 
 
 def _named(counts: Any) -> dict[str, int]:
