@@ -68,6 +68,8 @@ def test_only_the_owner_can_read_what_is_written(tmp_path: Path) -> None:
             UPSTOX_BASE_URL=url,
             API_AUTHENTICATION="on",
             ARCHIVE_ENABLED="true",
+            FEED_ENABLED="true",
+            FEED_RECORDING_DAYS="1",
         )
         (desk.folder / ".env").write_text("LOG_LEVEL=INFO\n")
         platform = desk.start("up", "--api-port", "0", "--dashboard-port", "0")
@@ -84,7 +86,7 @@ def test_only_the_owner_can_read_what_is_written(tmp_path: Path) -> None:
     assert while_running == []
     assert open_to_others(desk.folder) == []
     written = {each.name for each in desk.folder.rglob("*")}
-    assert {"paper.db", "data_scheduler.log", "vault", "backups", "instruments"} <= written
+    assert {"paper.db", "data_scheduler.log", "vault", "backups", "instruments", "feed"} <= written
     assert {"jwt_secret", "api.log", "dashboard.log", "options_parquet"} <= written
     assert (desk.folder / "state").is_dir()
 

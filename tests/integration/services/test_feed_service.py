@@ -14,9 +14,12 @@ from sqlalchemy import select
 from watcher import Watcher
 
 from data_fetch.core.clock import IST
+from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.reading.feed_recordings import recorded_feed_days, replayed_recording
+from data_fetch.runtime.archive import archive_workers_for, days_here
 from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.services.feed import FeedService
@@ -24,11 +27,11 @@ from data_fetch.services.polling import Polling
 from data_fetch.services.slot_listeners import QueuedListener
 from data_fetch.storage.database.tables import LtpData, table
 from data_fetch.storage.feed import FeedStore, StoredDisconnect, disconnects_since, feed_report
-from data_fetch.storage.runs import recent_runs
+from data_fetch.storage.runs import recent_runs, record_runs
 
 DAY = date(2026, 9, 16)
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE")
-SECOND = timedelta(seconds=1)
+SECOND, DAYS = timedelta(seconds=1), timedelta(days=1)
 # Of virtual time: what has not happened by then does not happen.
 PATIENCE_SECONDS = 300
 
@@ -312,3 +315,23 @@ def test_a_feed_that_cannot_be_recorded_is_live_and_says_so(
     assert report.recording.failed >= 1
     assert report.recording.problem.startswith("the feed is not recorded: ")
     assert "feed_not_recorded" in [each.message for each in caplog.records]
+
+
+def test_a_disconnect_stays_for_ever_as_the_audit_does(env: FeedEnv) -> None:
+    """The archive makes its rounds, and the next collector begins."""
+    began = env.clock.now() - 4 * 365 * DAYS
+    run = SyncRun.begin("quotes", began, began).finish(began, Outcome.COMPLETED)
+    record_runs(env.store, [run])
+    old = Disconnect(began=began, ended=began + SECOND, cause="it was cut", keys=frozenset("a"))
+    FeedStore(env.store).record(env.state("live"), [old])
+    settings = env.collector.context.settings
+
+    with archive_workers_for(settings, Watcher().message, days_here) as workers:
+        archived = workers.once()
+    FeedStore(env.store).end_open(env.clock.now())
+    env.feed.tick()
+
+    assert [each.error for each in archived] == [None] * len(archived)
+    [kept, *_] = disconnects_since(env.store, began)
+    assert (kept.began, kept.cause) == (began, "it was cut")
+    assert run.run_id in {each.run_id for each in recent_runs(env.store, 100, "quotes")}
