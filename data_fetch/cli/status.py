@@ -72,7 +72,8 @@ def feed_lines(feed: FeedSummary) -> Iterator[str]:
     recording = feed.report.recording
     if recording is not None:
         problem = f"; {recording.problem}" if recording.problem else ""
-        yield f"        recorded {recording.files:,} minutes, {recording.failed:,} failed{problem}"
+        minutes = counted(recording.files, "minute")
+        yield f"        recorded {minutes}, {recording.failed:,} failed{problem}"
     for each in feed.disconnects[-SHOWN_DISCONNECTS:]:
         ended = ist_text(each.ended) or "now"
         yield f"        away from {ist_text(each.began)} to {ended}: {each.cause}"
