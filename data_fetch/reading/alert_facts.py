@@ -295,7 +295,7 @@ def readiness_facts(settings: Settings) -> ReadinessFacts:
 def feed_facts(settings: Settings) -> FeedFacts:
     """The feed as its collector last reported it; nothing is expected of one that is not
     enabled."""
-    found = feed_summary(settings) if settings.feed_enabled else None
+    found = feed_summary(settings) if settings.has_feed else None
     if found is None:
         return FeedFacts()
     lasting = next((each for each in found.disconnects if each.ended is None), None)
