@@ -25,6 +25,7 @@ from data_fetch.publishing.tick_file import TickFile
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.services.feed import FeedService, TickFollower
 from data_fetch.services.feed_plan import FeedPlanner
+from data_fetch.services.feed_prices import FeedPrices
 from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.polling import Polling
 from data_fetch.services.ticks import TickRelay
@@ -34,6 +35,7 @@ from data_fetch.sources.upstox.limits import FEED_LIMITS
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.feed import FeedStore
 from data_fetch.storage.instruments.contracts import listed_options
+from data_fetch.storage.live_prices import LivePrices
 from data_fetch.storage.quotes import QuoteStore
 
 log = logging.getLogger(__name__)
@@ -45,17 +47,19 @@ FILE_PAUSE_SECONDS = 0.2
 
 
 class ListedOptions:
-    """The options that the masters in *store* list; `contracts` has those that were asked for, by
-    live key."""
+    """The options that the masters in *store* list; `listed` has those that were asked for by live
+    key, `contracts` what streams call them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.listed: dict[str, Instrument] = {}
         self.contracts: dict[str, Contract] = {}
 
     def on(self, underlying: Instrument, day: date) -> Sequence[Instrument]:
         """The options on *underlying* that have not expired on *day*. Raises StoreUnreachable."""
         with self._store.reading() as connection:
             found = listed_options(connection, [underlying.instrument_key], day)
+        self.listed |= {each.live_key: each for each in found}
         self.contracts |= {
             each.live_key: Contract(
                 underlying.symbol, each.expiry, OptionType(each.instrument_type), float(each.strike)
@@ -176,6 +180,7 @@ def feeds_at(
         recorder=recorder_at(settings, provider.clock.now()),
     )
     polling = Polling(settings, store, universe.members)
+    members = Members.as_of(universe.members, provider.clock.now())
     return [
         FeedService(
             feed=feed,
@@ -187,11 +192,17 @@ def feeds_at(
                 limits=FEED_LIMITS,
             ),
             quotes=FeedQuotes(
-                members=Members.as_of(universe.members, provider.clock.now()),
+                members=members,
                 calendar=calendar,
                 repository=QuoteStore(store, context.guard),
                 clock=provider.clock,
                 listeners=listeners,
+            ),
+            prices=FeedPrices(
+                members=members,
+                calendar=calendar,
+                contracts=options.listed,
+                repository=LivePrices(store, context.guard),
             ),
             repository=FeedStore(store, context.guard),
             clock=provider.clock,

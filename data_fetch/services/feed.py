@@ -1,7 +1,7 @@
 """The streaming feed of a collector: it runs beside everything else and delays nothing.
 
 Quotes, candles and chains are requested as without it. The feed only fills quotes that no request
-brought.
+brought, and keeps live prices beside what is collected.
 """
 
 import logging
@@ -22,6 +22,7 @@ from data_fetch.core.ports import Clock
 from data_fetch.core.timetable import FEED, FEED_CLOSE, Job, Timetable
 from data_fetch.services.clocked_pool import ClockedPool
 from data_fetch.services.feed_plan import FeedPlanner
+from data_fetch.services.feed_prices import FeedPrices
 from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.recurring import RecurringService
 from data_fetch.sources.upstox.feed import UpstoxFeed
@@ -54,6 +55,7 @@ class FeedService(RecurringService):
         feed: UpstoxFeed,
         planner: FeedPlanner,
         quotes: FeedQuotes,
+        prices: FeedPrices,
         repository: FeedStore,
         clock: Clock,
         followers: Sequence[TickFollower] = (),
@@ -61,6 +63,7 @@ class FeedService(RecurringService):
         self._feed = feed
         self._planner = planner
         self._quotes = quotes
+        self._prices = prices
         self._repository = repository
         self._clock = clock
         self._followers = followers
@@ -94,6 +97,7 @@ class FeedService(RecurringService):
         self._begun = True
         self._record(now, latest)
         self._quotes.fill()
+        self._prices.store(latest, now)
 
     def close_slot(self) -> None:
         """Keep the ticks at the end of a slot, for what the requests may not bring of it."""

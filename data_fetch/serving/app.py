@@ -27,6 +27,7 @@ from data_fetch.serving.routes import (
     coverage,
     health,
     instruments,
+    live,
     metrics,
     notifier,
     option_chains,
@@ -93,6 +94,7 @@ def routes_of(
     app.include_router(analytics.router(server, answers))
     app.include_router(candles.router(server))
     app.include_router(chain_history.router(server))
+    app.include_router(live.router(server))
     app.include_router(corrections.router(server))
     app.include_router(coverage.router(server))
     app.include_router(runs.router(server))

@@ -751,6 +751,56 @@ class FeedDisconnectRow(Base):
     sample: Mapped[list[Any]] = mapped_column(JSON().with_variant(JSONB(), "postgresql"))
 
 
+class FeedCandleRow(Base):
+    """A minute of today as the streaming feed has it: provisional, and gone the next day.
+
+    *is_whole*: a later minute of the instrument was seen.
+    """
+
+    __tablename__ = "feed_candles"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    open: Mapped[float]
+    high: Mapped[float]
+    low: Mapped[float]
+    close: Mapped[float]
+    volume: Mapped[int]
+    is_whole: Mapped[bool]
+    received_at: Mapped[datetime]
+
+
+class FeedLegRow(Base):
+    """The newest tick of an option contract today, gone the next day. *volume* and *oi* are shares,
+    *iv* is a fraction; the greeks are the provider's."""
+
+    __tablename__ = "feed_legs"
+    __table_args__ = KEYED
+
+    instrument_key: Mapped[str] = mapped_column(primary_key=True)
+    underlying_key: Mapped[str]
+    expiry: Mapped[date]
+    strike: Mapped[Decimal]
+    option_type: Mapped[str]
+    ltp: Mapped[float]
+    prev_close: Mapped[float | None]
+    bid: Mapped[float | None]
+    bid_qty: Mapped[int | None]
+    ask: Mapped[float | None]
+    ask_qty: Mapped[int | None]
+    volume: Mapped[int | None]
+    oi: Mapped[int | None]
+    iv: Mapped[float | None]
+    delta: Mapped[float | None]
+    gamma: Mapped[float | None]
+    theta: Mapped[float | None]
+    vega: Mapped[float | None]
+    rho: Mapped[float | None]
+    traded_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+
+
 class StoreMeta(Base):
     """Facts about the store: world, leader, fencing number, digest of the last master, state of
     the feed."""

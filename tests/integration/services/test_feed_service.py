@@ -23,15 +23,23 @@ from data_fetch.runtime.archive import archive_workers_for, days_here
 from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.services.feed import FeedService
+from data_fetch.services.minute_candles import CandleService
 from data_fetch.services.polling import Polling
 from data_fetch.services.slot_listeners import QueuedListener
-from data_fetch.storage.database.tables import LtpData, table
+from data_fetch.storage.database.tables import CandleRow, LtpData, table
 from data_fetch.storage.feed import FeedStore, StoredDisconnect, disconnects_since, feed_report
+from data_fetch.storage.live_prices import live_candles, live_legs
 from data_fetch.storage.runs import recent_runs, record_runs
 
 DAY = date(2026, 9, 16)
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE")
 SECOND, DAYS = timedelta(seconds=1), timedelta(days=1)
+
+
+DAY = date(2026, 9, 16)
+SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE")
+SECOND = timedelta(seconds=1)
+NIFTY = "NSE_INDEX|Nifty 50"
 # Of virtual time: what has not happened by then does not happen.
 PATIENCE_SECONDS = 300
 
@@ -335,3 +343,39 @@ def test_a_disconnect_stays_for_ever_as_the_audit_does(env: FeedEnv) -> None:
     [kept, *_] = disconnects_since(env.store, began)
     assert (kept.began, kept.cause) == (began, "it was cut")
     assert run.run_id in {each.run_id for each in recent_runs(env.store, 100, "quotes")}
+
+
+def test_a_whole_minute_of_the_feed_is_the_candle_that_a_request_brings(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+    env.sleep_until("10:10:12")
+    env.feed.tick()
+    [requests] = [each for each in env.collector.services if isinstance(each, CandleService)]
+    requests.collect()
+
+    stored = table(CandleRow).c
+    at_ten_nine = datetime(2026, 9, 16, 10, 9, tzinfo=IST)
+    query = select(stored.open, stored.high, stored.low, stored.close, stored.timestamp).where(
+        stored.instrument_key == NIFTY
+    )
+    with env.store.reading() as connection:
+        live = {each.start: each for each in live_candles(connection, NIFTY, at_ten_nine)}
+        [candle] = connection.execute(query).all()
+    found = live[at_ten_nine]
+    assert found.is_whole
+    assert not live[at_ten_nine + timedelta(minutes=1)].is_whole
+    assert tuple(candle) == (found.open, found.high, found.low, found.close, at_ten_nine)
+
+
+def test_the_subscribed_options_are_live(env: FeedEnv) -> None:
+    report = env.until(lambda report: report.state == "live" and len(report.keys) == 2)
+    env.until(lambda report: report.awaited == 0)
+    env.sleep_until("10:10:12")
+    env.feed.tick()
+
+    midnight = datetime(2026, 9, 16, tzinfo=IST)
+    with env.store.reading() as connection:
+        legs = live_legs(connection, [NIFTY, "NSE_INDEX|Nifty Bank"], None, midnight)
+
+    assert len(legs) == report.keys["option_greeks"]
+    # Options that were never traded have no open interest.
+    assert len([leg for leg in legs if leg.oi and leg.iv and leg.delta]) > 20

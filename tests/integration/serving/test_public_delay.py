@@ -21,6 +21,7 @@ from account_shelf import PASSWORD, SECRET, accounts_in
 from candle_shelf import TUESDAY, WEDNESDAY, Shelf, environment_for, stock
 from described_api import operations
 from effort import PATIENCE_SECONDS
+from live_shelf import live_candle, live_leg
 from raw_requests import Answer, Target
 from served import served
 from served_market import (
@@ -42,6 +43,7 @@ from data_fetch.core.chains.chains import ChainLeg, OptionType
 from data_fetch.core.clock import SystemClock
 from data_fetch.core.settings import Settings
 from data_fetch.serving.troubles import Troubles
+from data_fetch.storage.live_prices import LivePrices
 
 MINUTE = timedelta(minutes=1)
 OPENING = datetime(2025, 6, 11, 3, 45, tzinfo=UTC)
@@ -150,6 +152,10 @@ def older(shelf: Shelf) -> None:
     shelf.keeps(NIFTY, WEDNESDAY, closes, at=OPENING + 11 * MINUTE)
     keep_quotes(shelf, NIFTY, [OPENING + number * MINUTE for number in range(10)], 24_200.0)
     receive(shelf, OPENING + 5 * MINUTE, chain_of(NIFTY, EXPIRY, 24_200.0))
+    at = OPENING + 12 * MINUTE
+    LivePrices(shelf.store).record(
+        [live_candle(NIFTY, OPENING + 11 * MINUTE, at)], [live_leg(NIFTY, 24_200, EXPIRY, at)]
+    )
 
 
 def newer(shelf: Shelf) -> None:
@@ -167,6 +173,9 @@ def newer(shelf: Shelf) -> None:
             of_m_and_m = chain_of(NIFTY if of is NIFTY else M_AND_M, expiry, price)
             with_leg = replace(of_m_and_m, underlying=of.symbol, legs=(*of_m_and_m.legs, NEW_LEG))
             receive(shelf, minutes[9], with_leg)
+    LivePrices(shelf.store).record(
+        [live_candle(NIFTY, NEWER, NEWER)], [live_leg(NIFTY, 29_200, EXPIRY, NEWER)]
+    )
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

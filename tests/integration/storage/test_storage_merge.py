@@ -244,7 +244,7 @@ def test_every_table_with_rows_of_its_own_has_a_rule() -> None:
     ruled = {table(model).name for model in RULES}
     of_processes = {
         "store_meta", "candle_leases", "alerts", "alert_messages", "work_units",
-        "sent_requests", "waiting_requests", "provider_pauses",
+        "sent_requests", "waiting_requests", "provider_pauses", "feed_candles", "feed_legs",
     }  # fmt: skip
     # Accounts of the source must not open the destination.
     accounts = {
