@@ -80,7 +80,10 @@ def summary_update(chain: Document) -> Update:
 
 def ticks_document(ticks: Mapping[str, Tick], source: str, world: World) -> dict[str, Any]:
     """Ticks by product, of the feed of *source*, as they are published together."""
-    made = [{"product": product, **_tick_document(tick)} for product, tick in ticks.items()]
+    made = [
+        {"product": product, **_tick_document(tick), "minute": _minute_document(tick)}
+        for product, tick in ticks.items()
+    ]
     return {"source": source, "world": world.value, "ticks": made}
 
 
@@ -135,6 +138,15 @@ def _tick_document(of: Tick) -> dict[str, Any]:
         "volume": detail.volume,
         "open_interest": detail.open_interest,
     }
+
+
+def _minute_document(of: Tick) -> dict[str, Any] | None:
+    """The newest minute of the feed, the running one while there are trades: provisional."""
+    bar = max((of.detail and of.detail.bars) or (), default=None)
+    if bar is None:
+        return None
+    prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
+    return {"timestamp": utc_text(bar.start), **prices, "volume": bar.volume}
 
 
 def _option_tick_document(contract: Contract, of: Tick) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from feed_stub import until
 from own_redis import OwnRedis, own_redis
 
 from data_fetch.core.feed.modes import Mode
-from data_fetch.core.feed.ticks import Detail, Tick, ms_of_instant
+from data_fetch.core.feed.ticks import Detail, MinuteBar, Tick, ms_of_instant
 from data_fetch.core.world import World
 from data_fetch.publishing.redis_streams import TICKS, RedisNames, StreamPublisher
 from data_fetch.publishing.stream_updates import tick_updates, ticks_document
@@ -19,6 +19,10 @@ from data_fetch.publishing.stream_updates import tick_updates, ticks_document
 AT = datetime(2026, 9, 16, 5, 0, 0, 123_456, tzinfo=UTC)
 DETAIL = Detail(volume=900, open_interest=75, iv=None, greeks=None, best=None, bars=None)
 WHOLE = Tick("NSE_FO|1", Mode.FULL, 24_000.5, ms_of_instant(AT), 75, 23_900.0, AT, AT, DETAIL)
+RUNNING = MinuteBar(
+    ms_of_instant(AT) // 60_000 * 60_000, 24_000.0, 24_001.0, 23_999.0, 24_000.5, 75
+)
+BARS = (RUNNING._replace(start_ms=RUNNING.start_ms - 60_000, close=23_999.5), RUNNING)
 POOR = WHOLE._replace(traded_ms=0, ltq=None, prev_close=None, detail=None)
 
 
@@ -38,12 +42,22 @@ def own() -> Iterator[OwnRedis]:
         pytest.param(
             WHOLE,
             {"ltq": 75, "traded_at": "2026-09-16T05:00:00.123Z", "prev_close": 23_900.0,
-             "volume": 900, "open_interest": 75},
+             "volume": 900, "open_interest": 75, "minute": None},
             id="all is known",
         ),
         pytest.param(
+            WHOLE._replace(detail=Detail(900, 75, None, None, None, BARS)),
+            {"ltq": 75, "traded_at": "2026-09-16T05:00:00.123Z", "prev_close": 23_900.0,
+             "volume": 900, "open_interest": 75,
+             "minute": {"timestamp": "2026-09-16T05:00:00.000Z", "open": 24_000.0,
+                        "high": 24_001.0, "low": 23_999.0, "close": 24_000.5, "volume": 75}},
+            id="with the last minute and the running one",
+        ),
+        pytest.param(
             POOR,
-            dict.fromkeys(("ltq", "traded_at", "prev_close", "volume", "open_interest")),
+            dict.fromkeys(
+                ("ltq", "traded_at", "prev_close", "volume", "open_interest", "minute")
+            ),
             id="the feed has the price only",
         ),
     ],
