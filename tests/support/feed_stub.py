@@ -243,6 +243,9 @@ QUICK = LivenessRules(
     honoured_within=timedelta(seconds=1),
 )
 HEARTBEAT = timedelta(seconds=1)
+# For a feed that is busy for longer than that on a slow machine, and has to stay connected.
+NEVER = timedelta(hours=1)
+PATIENT = LivenessRules(mute_after=NEVER, dead_after=NEVER, honoured_within=NEVER)
 PLAN = Plan({NIFTY: Mode.LTPC, BANK: Mode.LTPC, RELIANCE: Mode.LTPC})
 
 
@@ -267,6 +270,7 @@ def feed_of(
     token: TokenKeeper | None = None,
     pacing: Pacing | None = None,
     rules: LivenessRules = QUICK,
+    heartbeat: timedelta = HEARTBEAT,
     redirected: bool = False,
     clock: Clock | None = None,
     world: World = World.LIVE,
@@ -285,7 +289,7 @@ def feed_of(
         clock=clock,
         calendar=calendar,
         rules=rules,
-        heartbeat=HEARTBEAT,
+        heartbeat=heartbeat,
         random=Random(1),
         recorder=recorder,
     )

@@ -10,9 +10,11 @@ import pytest
 from feed_stub import (
     BANK,
     EVENING,
+    NEVER,
     NIFTY,
     NORMAL_CLOSE,
     NORMAL_OPEN,
+    PATIENT,
     PLAN,
     RELIANCE,
     SESSION,
@@ -394,13 +396,13 @@ def test_a_refusal_in_text_is_shown(stub: FeedStub, feed: UpstoxFeed) -> None:
 
 def test_a_message_of_two_megabytes_is_read(stub: FeedStub) -> None:
     keys = {f"NSE_FO|{number}": 100.0 + number for number in range(45_000)}
-    feed = feed_of(stub)
+    large = live_prices(keys)
+    feed = feed_of(stub, rules=PATIENT, heartbeat=NEVER)
     feed.subscribe(Plan(dict.fromkeys([*PLAN.modes, *keys], Mode.LTPC)))
     stub.answers = lambda request: []
     feed.start()
     try:
         until(lambda: stub.sockets)
-        large = live_prices(keys)
         stub.send(large)
         until(lambda: len(feed.board.latest()) == 45_000)
     finally:
