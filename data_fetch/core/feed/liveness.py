@@ -7,7 +7,7 @@ while both the calendar and the feed's own market status say that it is.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum, auto
 
 from data_fetch.core.clock import IST
@@ -24,6 +24,8 @@ from data_fetch.core.market.session import TradingGroup, day_of, instant_of, min
 
 # What waiting alone does not end, or only the wait that the provider demands.
 REFUSALS = (TokenRejected, AccessDenied, RateLimited, SetupError)
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 # An index may tick so long after its market has closed.
 LAST_PRINTS = timedelta(minutes=1)
@@ -61,12 +63,14 @@ class Condition:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivenessRules:
     """Sentinels that are silent for *mute_after* make the feed mute, for *dead_after* dead. A key
-    without an entry *honoured_within* its request is requested again.
+    without an entry *honoured_within* its request is requested again. Without any reason the feed
+    is looked at every *look_every*: markets open and close at whole multiples of it.
     """
 
     mute_after: timedelta = timedelta(seconds=5)
     dead_after: timedelta = timedelta(seconds=10)
     honoured_within: timedelta = timedelta(seconds=5)
+    look_every: timedelta = timedelta(seconds=30)
 
 
 class _Phase(Enum):
@@ -103,6 +107,7 @@ class Liveness:
         self._last_ticks: dict[str, datetime] = {}
         self._statuses: dict[str, _Reported] = {}
         self._condition: Condition | None = None
+        self._silent_since: datetime | None = None
 
     # Facts
 
@@ -174,12 +179,23 @@ class Liveness:
     def condition(self, now: datetime, calendar: MarketCalendar) -> Condition:
         """The condition at *now*. One whose state has not changed keeps its instant."""
         self._forget_later_than(now)
+        self._silent_since = None
         found = self._found(now, self._openings(now, calendar))
         known = self._condition
         if known is not None and known.state is found.state:
             found = replace(found, since=known.since)
         self._condition = found
         return found
+
+    def next_look(self, now: datetime) -> datetime:
+        """The first instant after *now* at which the condition, found at *now*, may change without
+        a new fact."""
+        every = self._rules.look_every
+        instants = [now + every - (now - EPOCH) % every]
+        if self._silent_since is not None:
+            for silence in (self._rules.mute_after, self._rules.dead_after):
+                instants.append(self._silent_since + silence)
+        return min(at for at in instants if at > now)
 
     def _forget_later_than(self, now: datetime) -> None:
         """After the clock was set back: what came later than *now* came now."""
@@ -228,11 +244,11 @@ class Liveness:
             (self._last_ticks[k] for k in openings if k in self._last_ticks), default=None
         )
         earliest = min(openings.values())
-        silent_since = max(earliest, ticked_at or earliest)
+        self._silent_since = silent_since = max(earliest, ticked_at or earliest)
         silence = now - silent_since
         names = " and ".join(sorted(openings))
-        if silence > self._rules.mute_after:
-            state = FeedState.DEAD if silence > self._rules.dead_after else FeedState.MUTE
+        if silence >= self._rules.mute_after:
+            state = FeedState.DEAD if silence >= self._rules.dead_after else FeedState.MUTE
             return Condition(
                 state=state,
                 cause=f"no price of {names} since {_time(silent_since)}, though the market is open",

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -24,7 +25,6 @@ from data_fetch.paper_exchange.upstox.feed_limits import FeedRules, OverLimit, P
 from data_fetch.paper_exchange.upstox.feed_packets import FeedPackets
 from data_fetch.paper_exchange.upstox.tokens import Tokens
 
-TICK = timedelta(seconds=1)
 # A fast clock is followed in larger steps.
 SHORTEST_STEP = timedelta(milliseconds=50)
 # Seconds for the handshake of a close: a client that is mute must not delay the exchange's end.
@@ -36,6 +36,21 @@ SLOW_READER_SECONDS = 2.0
 # How often a thread that waits for the loop looks whether the loop has ended.
 GLANCE_SECONDS = 0.5
 FORBIDDEN = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """During trading changes are sent every *tick*; those of books only, without a trade, every
+    *book_seconds*."""
+
+    tick: timedelta
+    book_seconds: int
+
+
+RUNNING = Pace(timedelta(seconds=1), 1)
+# A clock that can be held stops at each tick, and a day has 22,500 seconds. Clients take silence of
+# five seconds for a mute connection.
+HELD = Pace(timedelta(seconds=4), 60)
 
 
 class ExchangeClock(Protocol):
@@ -66,9 +81,12 @@ class FeedSockets:
         self._days = market.days
         self._rules = rules
         self._folder = folder
-        self._parts = FeedParts(
-            FeedPackets(market), rules, tokens, faults, lambda: Moment.of(clock.now())
-        )
+        hold = clock.hold()
+        hold.release()
+        self._can_be_held = hold is not FREE_HOLD
+        self._pace = HELD if self._can_be_held else RUNNING
+        packets = FeedPackets(market, self._pace.book_seconds)
+        self._parts = FeedParts(packets, rules, tokens, faults, lambda: Moment.of(clock.now()))
         self._numbers = count(1)
         self._open: dict[int, Connection] = {}
         self._connected = 0
@@ -91,10 +109,27 @@ class FeedSockets:
         socket = web.WebSocketResponse(
             autoping=False, timeout=CLOSE_SECONDS, writer_limit=MOST_UNREAD_BYTES
         )
-        await socket.prepare(request)
-        if is_over and self._rules.over_limit is OverLimit.CLOSE:
-            await socket.close(code=WSCloseCode.POLICY_VIOLATION)
-            return socket
+        with ExitStack() as held:
+            # From here on, so that the first tick is not late when the client lets time pass.
+            hold = self._clock.hold()
+            held.callback(hold.release)
+            await socket.prepare(request)
+            if is_over and self._rules.over_limit is OverLimit.CLOSE:
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION)
+                return socket
+            held.pop_all()
+        await self._serve_open(request, socket, authorization, hold, muted=is_over)
+        return socket
+
+    async def _serve_open(
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        authorization: str,
+        hold: Hold,
+        *,
+        muted: bool,
+    ) -> None:
         number = next(self._numbers)
         connection = Connection(
             self._parts,
@@ -102,12 +137,13 @@ class FeedSockets:
             lambda: abort(request),
             authorization,
             recording_of(self._folder, number),
-            muted=is_over,
+            muted=muted,
         )
+        closed = Event()
         self._open[number] = connection
         follower = Thread(
             target=self._follow,
-            args=(connection, asyncio.get_running_loop()),
+            args=(connection, asyncio.get_running_loop(), hold, closed),
             name=f"paper-feed-{number}",
             daemon=True,
         )
@@ -116,7 +152,7 @@ class FeedSockets:
             await connection.run()
         finally:
             del self._open[number]
-        return socket
+            closed.set()
 
     async def tick(self) -> None:
         """Send what is due at once: the clock was set, or there are other faults.
@@ -147,26 +183,33 @@ class FeedSockets:
             ],
         }
 
-    def _follow(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait for the next instant at which something may be due, again and again."""
-        hold = self._clock.hold()
+    def _follow(
+        self,
+        connection: Connection,
+        loop: asyncio.AbstractEventLoop,
+        hold: Hold,
+        closed: Event,
+    ) -> None:
+        """Wait for the next instant at which something may be due, until *closed*."""
         # Time that can be held does not pass while frames are on their way.
-        tick = connection.tick if hold is FREE_HOLD else connection.tick_and_be_read
+        tick = connection.tick_and_be_read if self._can_be_held else connection.tick
         try:
             while not self._clock.wait(self._next_tick(self._clock.now()), connection.ended):
                 _run_on(loop, tick)
         finally:
-            hold.release()
             # Without a thread that follows it a connection would be mute.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(connection.close)
+            # No time passes while the client does not know.
+            closed.wait(2 * CLOSE_SECONDS)
+            hold.release()
 
     def _next_tick(self, now: datetime) -> datetime:
-        """The next whole second during trading, else the next ping.
+        """The next tick during trading, else the next ping.
 
         Statuses of the market and dates change at instants of pings.
         """
-        step = TICK if is_trading(self._days, Moment.of(now)) else PING_EVERY
+        step = self._pace.tick if is_trading(self._days, Moment.of(now)) else PING_EVERY
         seconds = int(max(step, self._clock.elapsed_in(SHORTEST_STEP)).total_seconds())
         return datetime.fromtimestamp((int(now.timestamp()) // seconds + 1) * seconds, IST)
 

@@ -69,10 +69,14 @@ class _State:
 
 
 class FeedPackets:
-    """What the packets of any instant are made from."""
+    """What the packets of any instant are made from.
 
-    def __init__(self, market: PaperMarket) -> None:
+    A book without a new trade is worth a packet after *book_seconds* at the earliest.
+    """
+
+    def __init__(self, market: PaperMarket, book_seconds: int) -> None:
         self.market = market
+        self.book_seconds = book_seconds
         self.days = LiveDays(market)
         self.times = MarketTimesApi(market.days)
         self.chains = FeedChains(market)
@@ -130,7 +134,10 @@ class FeedInstant:
         )
         if traded or (mode is Mode.LTPC and live.auction(self.now) is None):
             return traded
-        return _count(at, 0, live.book_seconds) != _count(since, 0, live.book_seconds)
+        every = live.book_seconds
+        if live.auction(self.now) is None:
+            every = max(every, self._parts.book_seconds)
+        return _count(at, 0, every) != _count(since, 0, every)
 
     def info(self) -> Any:
         """The frame (`FeedResponse`) with the status of every segment, and on its days of the

@@ -7,7 +7,7 @@ up, and verifies no certificate. See `core.feed.liveness` for what the states me
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import fields
 from datetime import timedelta
 from random import Random
@@ -27,10 +27,11 @@ from data_fetch.core.feed.subscriptions import KeyState, Subscriptions, key_stat
 from data_fetch.core.feed.waits import Waits
 from data_fetch.core.market.calendar import INDEX, MarketCalendar
 from data_fetch.core.market.session import TradingGroup
-from data_fetch.core.ports import Clock
+from data_fetch.core.ports import Clock, Hold
 from data_fetch.sources.transport.tick_board import TickBoard
-from data_fetch.sources.upstox.feed_connection import LOOK_SECONDS, FeedConnection
+from data_fetch.sources.upstox.feed_connection import FeedConnection
 from data_fetch.sources.upstox.feed_doors import FeedDoor, Socket, open_socket
+from data_fetch.sources.upstox.feed_looks import LOOK_SECONDS
 from data_fetch.sources.upstox.feed_state import FeedFacts, FeedStatus
 
 SENTINELS: Mapping[str, TradingGroup] = {
@@ -100,9 +101,8 @@ class UpstoxFeed:
         if self._thread is not None and self._thread.is_alive():
             return
         self._stop = Event()
-        self._thread = Thread(
-            target=lambda: asyncio.run(self._run()), name="upstox-feed", daemon=True
-        )
+        hold = self._clock.hold()
+        self._thread = Thread(target=self._work, args=(hold,), name="upstox-feed", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -141,6 +141,14 @@ class UpstoxFeed:
         """The disconnects that ended since the last call, oldest first."""
         return _taken(self._facts.disconnects)
 
+    def _work(self, hold: Hold) -> None:
+        """Run until the end of the feed. A virtual clock advances only while the feed waits."""
+        try:
+            # It ends after the threads in which the feed waits, so the hold is there again.
+            asyncio.run(self._run())
+        finally:
+            hold.release()
+
     async def _run(self) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
@@ -158,20 +166,14 @@ class UpstoxFeed:
             self._facts.stopped(cause, self._clock.now())
 
     async def _connect(self, session: aiohttp.ClientSession) -> timedelta:
-        """One connection, from the attempt to its end; the result is the wait after it.
-
-        A virtual clock is held until the connection stands.
-        """
+        """One connection, from the attempt to its end; the result is the wait after it."""
         facts = self._facts
         facts.attempted(self._clock.now())
         try:
-            with ExitStack() as held:
-                held.callback(self._clock.hold().release)
-                address = await self._watched(self._door.address(session, self._stop))
-                async with open_socket(session, address, self._clock, self._base_url) as socket:
-                    facts.opened(self._clock.now())
-                    held.close()
-                    loss = await self._connection(socket).run()
+            address = await self._watched(self._door.address(session, self._stop))
+            async with open_socket(session, address, self._clock, self._base_url) as socket:
+                facts.opened(self._clock.now())
+                loss = await self._connection(socket).run()
         except Stopped:
             raise
         except DataFetchError as problem:
@@ -195,10 +197,8 @@ class UpstoxFeed:
 
     async def _pause(self, wait: timedelta) -> None:
         """Wait for *wait*, which is real time."""
-        with ExitStack() as held:
-            held.callback(self._clock.hold().release)
-            until = self._clock.now() + self._clock.elapsed_in(wait)
-            await self._watched(asyncio.to_thread(self._clock.wait, until, self._stop))
+        until = self._clock.now() + self._clock.elapsed_in(wait)
+        await self._watched(asyncio.to_thread(self._clock.wait, until, self._stop))
 
     async def _watched(self, work: Coroutine[Any, Any, R]) -> R:
         """The result of *work*; the status is kept up to date meanwhile."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
+from typing import Any
 
 import aiohttp
 from aiohttp.http import WSMessageTextBytes
@@ -17,6 +18,7 @@ from data_fetch.core.feed.plan import EMPTY_PLAN, Plan, Request, changes
 from data_fetch.core.ports import Clock
 from data_fetch.core.text import presentable
 from data_fetch.sources.upstox.feed_doors import Socket
+from data_fetch.sources.upstox.feed_looks import Looks
 from data_fetch.sources.upstox.feed_messages import (
     FeedMessage,
     read_message,
@@ -25,8 +27,6 @@ from data_fetch.sources.upstox.feed_messages import (
 )
 from data_fetch.sources.upstox.feed_state import FeedFacts
 
-# How often the state is looked at, and a changed plan is noticed.
-LOOK_SECONDS = 0.25
 # For what is sent: a server that reads nothing must not hold up the look at its silence.
 SEND_SECONDS = 5.0
 # The 20 hexadecimal digits of the documentation's examples.
@@ -66,35 +66,45 @@ class FeedConnection:
 
     async def run(self) -> Loss | None:
         """Return when the connection is lost or is to be given up; None: it is to be renewed."""
-        try:
-            while not self._facts.is_worn(self._opened_at, self._clock.now()):
-                loss = await self._watch_once()
-                if loss is not None:
-                    return loss
-        except (aiohttp.ClientError, OSError) as problem:
-            return Loss(f"the connection broke ({type(problem).__name__})", self._clock.now())
-        return None
+        async with Looks(self._clock) as looks:
+            reading = asyncio.create_task(self._read())
+            watching = asyncio.create_task(self._watch(looks))
+            try:
+                await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+                return await (reading if reading.done() else watching)
+            except (aiohttp.ClientError, OSError) as problem:
+                return Loss(f"the connection broke ({type(problem).__name__})", self._clock.now())
+            finally:
+                await _cancelled(reading, watching)
 
-    async def _watch_once(self) -> Loss | None:
-        """Look at the state, then read until the next look is due."""
-        async with asyncio.timeout(SEND_SECONDS):
-            loss = await self._look()
-        next_look = stopwatch() + LOOK_SECONDS
-        while loss is None and (left := next_look - stopwatch()) > 0:
-            loss = await self._read_one(left)
+    async def _read(self) -> Loss:
+        """Read until the connection is lost."""
+        while (loss := await self._read_one()) is None:
+            # Messages that wait are read without a pause, and a look may be due.
+            await asyncio.sleep(0)
         return loss
 
-    async def _look(self) -> Loss | None:
-        """Everything that is due without a message."""
-        now, second = self._clock.now(), stopwatch()
+    async def _watch(self, looks: Looks) -> Loss | None:
+        """Look until the connection is to be given up, or to be renewed."""
+        while not self._facts.is_worn(self._opened_at, now := self._clock.now()):
+            async with asyncio.timeout(SEND_SECONDS):
+                loss = await self._look(now)
+            if loss is not None:
+                return loss
+            await looks.wait(self._facts.liveness.next_look(now))
+        return None
+
+    async def _look(self, now: datetime) -> Loss | None:
+        """Everything that is due at *now* without a message."""
+        second = stopwatch()
         if self._heartbeat.is_unanswered(second):
             since = f"{self._last_sign.astimezone(IST):%H:%M:%S} IST"
             return Loss(f"the connection has not answered since {since}", self._last_sign)
+        await self._follow(self._plan(), now)
         condition = self._facts.look(now)
         if condition.state is FeedState.DEAD:
             return Loss(condition.cause, condition.since)
         alive_since = condition.since if condition.state is FeedState.LIVE else None
-        await self._follow(self._plan(), now)
         await self._send(self._facts.subscriptions.overdue(now, alive_since), now)
         if self._heartbeat.is_due(second):
             await self._socket.ping()
@@ -110,15 +120,12 @@ class FeedConnection:
 
     async def _send(self, requests: list[Request], now: datetime) -> None:
         for request in requests:
-            await self._socket.send_bytes(request_bytes(request, token_hex(GUID_BYTES)))
+            # Before it is sent: its entries may be read meanwhile.
             self._facts.subscriptions.sent(request, now)
+            await self._socket.send_bytes(request_bytes(request, token_hex(GUID_BYTES)))
 
-    async def _read_one(self, seconds: float) -> Loss | None:
-        """Read one message, or none if none comes within *seconds*."""
-        try:
-            message = await self._socket.receive(seconds)
-        except TimeoutError:
-            return None
+    async def _read_one(self) -> Loss | None:
+        message = await self._socket.receive()
         now = self._last_sign = self._clock.now()
         self._heartbeat.received(stopwatch())
         match message.type:
@@ -144,6 +151,13 @@ class FeedConnection:
             self._facts.counts.junk += 1
             return
         self._facts.take(message, now)
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel *tasks* and return when they have ended, however they did."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _cause_of_end(message: aiohttp.WSMessage | WSMessageTextBytes) -> str:

@@ -52,6 +52,7 @@ class Exchange:
         redirected: bool = False,
         sent: Path | None = None,
         recorder: MessageRecorder | None = None,
+        rules: LivenessRules = RULES,
     ) -> None:
         """Frames are recorded by the exchange into the folder *sent*, and by *recorder*."""
         self.clock = clock or ScaledClock(SESSION)
@@ -83,7 +84,7 @@ class Exchange:
             base_url=self.server.url,
             clock=self.clock,
             calendar=MarketCalendar.reviewed,
-            rules=RULES,
+            rules=rules,
             heartbeat=timedelta(seconds=1),
             random=Random(1),
             recorder=recorder,
@@ -314,13 +315,12 @@ def test_a_night_on_a_virtual_clock_has_no_alarm() -> None:
     """From 15:28 to 09:16 of the next day, as fast as the machine allows."""
     clock = VirtualClock(datetime(2026, 9, 15, 9, 58, tzinfo=UTC))
     hold = clock.hold()
-    exchange = Exchange(clock)
+    exchange = Exchange(clock, rules=LivenessRules())
     try:
         exchange.feed.start()
         until(lambda: len(exchange.feed.board.latest()) == 3)
         while clock.now() < datetime(2026, 9, 16, 3, 46, tzinfo=UTC):
             clock.sleep(timedelta(minutes=1))
-        # On a virtual clock the feed's own look, in real time, may come later.
         reaches(exchange.feed, FeedState.LIVE)
         states = {change.state for change in exchange.feed.take_changes()}
     finally:
@@ -335,14 +335,14 @@ def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Pa
     sent, received = tmp_path / "sent", tmp_path / "received"
     clock = VirtualClock(SESSION)
     hold = clock.hold()
-    exchange = Exchange(clock, sent=sent, recorder=FeedRecorder(received))
+    exchange = Exchange(clock, rules=LivenessRules(), sent=sent, recorder=FeedRecorder(received))
     try:
         exchange.feed.start()
         until(lambda: len(exchange.feed.board.latest()) == 3)
         for kind in ("feed-partial", "feed-duplicates", "feed-junk", "feed-text-error"):
             exchange.fault(kind=kind, api="feed-live", times=3)
-        # It ends between two seconds, so that every frame was read.
-        clock.sleep(timedelta(seconds=90.5))
+        # It ends between two ticks, so that every frame was read.
+        clock.sleep(timedelta(minutes=5, seconds=0.5))
         frames = sent / "feed-1.jsonl"
         until(lambda: exchange.feed.status().counts.messages == frames.read_bytes().count(b"\n"))
         status, latest = exchange.feed.status(), exchange.feed.board.latest()
@@ -364,6 +364,43 @@ def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Pa
         assert replayed_end.damaged == []
     again = replayed(read_recordings(recording_files(received)), EveryKey())
     assert {each.key: each for each in again} == latest
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        ("feed-mute", "no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since 11:24:00 IST"),
+        ("feed-cut", "the connection was cut"),
+        ("feed-close", "the server closed the connection (1000)"),
+    ],
+)
+def test_on_a_virtual_clock_a_lost_connection_is_noticed_in_time(kind: str, cause: str) -> None:
+    """Within ten seconds of the clock, though it leaps from minute to minute."""
+    clock = VirtualClock(SESSION)
+    hold = clock.hold()
+    exchange = Exchange(clock, rules=LivenessRules())
+    begins, ends = SESSION + timedelta(seconds=31), SESSION + timedelta(seconds=46)
+    exchange.fault(
+        kind=kind,
+        **{"from": begins.isoformat(), "until": ends.isoformat()},
+        **({} if kind == "feed-mute" else {"times": 1}),
+        **({"code": 1000} if kind == "feed-close" else {}),
+    )
+    try:
+        exchange.feed.start()
+        until(lambda: len(exchange.feed.board.latest()) == 3)
+        clock.sleep(timedelta(hours=1))
+        [disconnect] = exchange.feed.take_disconnects()
+        connections = exchange.feed.status().counts.connections
+    finally:
+        exchange.close()
+        hold.release()
+
+    assert disconnect.cause.startswith(cause)
+    assert timedelta() <= begins - disconnect.began + timedelta(seconds=4) <= timedelta(seconds=8)
+    assert disconnect.ended is not None
+    assert disconnect.ended - begins <= timedelta(seconds=30)
+    assert connections == 2
 
 
 def _named(counts: Any) -> dict[str, int]:

@@ -55,10 +55,10 @@ def state(liveness: Liveness, at: datetime) -> FeedState:
 SILENCES = [
     # Seconds since the last tick of a sentinel, in a session.
     (0, FeedState.LIVE),
-    (5, FeedState.LIVE),
-    (5.1, FeedState.MUTE),
-    (10, FeedState.MUTE),
-    (10.1, FeedState.DEAD),
+    (4.9, FeedState.LIVE),
+    (5, FeedState.MUTE),
+    (9.9, FeedState.MUTE),
+    (10, FeedState.DEAD),
 ]
 
 
