@@ -25,6 +25,8 @@ from data_fetch.core.market.session import TradingGroup, day_of, instant_of, min
 # What waiting alone does not end, or only the wait that the provider demands.
 REFUSALS = (TokenRejected, AccessDenied, RateLimited, SetupError)
 
+# Silence is too long when it is longer than its rule.
+A_MOMENT = timedelta(milliseconds=1)
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 # An index may tick so long after its market has closed.
@@ -194,7 +196,7 @@ class Liveness:
         instants = [now + every - (now - EPOCH) % every]
         if self._silent_since is not None:
             for silence in (self._rules.mute_after, self._rules.dead_after):
-                instants.append(self._silent_since + silence)
+                instants.append(self._silent_since + silence + A_MOMENT)
         return min(at for at in instants if at > now)
 
     def _forget_later_than(self, now: datetime) -> None:
@@ -247,8 +249,8 @@ class Liveness:
         self._silent_since = silent_since = max(earliest, ticked_at or earliest)
         silence = now - silent_since
         names = " and ".join(sorted(openings))
-        if silence >= self._rules.mute_after:
-            state = FeedState.DEAD if silence >= self._rules.dead_after else FeedState.MUTE
+        if silence > self._rules.mute_after:
+            state = FeedState.DEAD if silence > self._rules.dead_after else FeedState.MUTE
             return Condition(
                 state=state,
                 cause=f"no price of {names} since {_time(silent_since)}, though the market is open",

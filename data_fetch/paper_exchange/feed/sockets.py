@@ -48,9 +48,9 @@ class Pace:
 
 
 RUNNING = Pace(timedelta(seconds=1), 1)
-# A clock that can be held stops at each tick, and a day has 22,500 seconds. Clients take silence of
-# five seconds for a mute connection.
-HELD = Pace(timedelta(seconds=4), 60)
+# A clock that can be held stops at each tick, and a day has 22,500 seconds. Clients take silence
+# of more than five seconds for a mute connection.
+HELD = Pace(timedelta(seconds=5), 60)
 
 
 class ExchangeClock(Protocol):

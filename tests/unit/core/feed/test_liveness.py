@@ -55,10 +55,10 @@ def state(liveness: Liveness, at: datetime) -> FeedState:
 SILENCES = [
     # Seconds since the last tick of a sentinel, in a session.
     (0, FeedState.LIVE),
-    (4.9, FeedState.LIVE),
-    (5, FeedState.MUTE),
-    (9.9, FeedState.MUTE),
-    (10, FeedState.DEAD),
+    (5, FeedState.LIVE),
+    (5.1, FeedState.MUTE),
+    (10, FeedState.MUTE),
+    (10.1, FeedState.DEAD),
 ]
 
 
@@ -68,6 +68,38 @@ def test_silence_in_a_session(seconds: float, expected: FeedState) -> None:
     liveness.ticked([NIFTY, "NSE_EQ|X"], ist("10:00:01"))
 
     assert state(liveness, ist("10:00:01") + timedelta(seconds=seconds)) is expected
+
+
+LOOKS = [
+    # The time of a look in a session, the last tick before it, and the next look.
+    ("10:00:01", "10:00:01", "10:00:06.001"),
+    ("10:00:06.001", "10:00:01", "10:00:11.001"),
+    ("10:00:20", "10:00:19", "10:00:24.001"),
+    ("10:00:29", "10:00:28", "10:00:30"),
+    ("15:29:58", "15:29:57", "15:30:00"),
+]
+
+
+@pytest.mark.parametrize(("now", "ticked", "expected"), LOOKS)
+def test_the_next_look_is_when_silence_would_be_too_long(
+    now: str, ticked: str, expected: str
+) -> None:
+    liveness = opened(ist("10:00:00"))
+    liveness.ticked([NIFTY], ist(ticked))
+    liveness.condition(ist(now), CALENDAR)
+
+    assert liveness.next_look(ist(now)) == ist(expected)
+
+
+@pytest.mark.parametrize("now", ["03:00:00", "08:59:59.5", "15:45:10"])
+def test_without_silence_that_counts_the_next_look_is_half_a_minute_away(now: str) -> None:
+    liveness = opened(ist("03:00:00"))
+    liveness.condition(ist(now), CALENDAR)
+
+    following = liveness.next_look(ist(now))
+
+    assert timedelta() < following - ist(now) <= timedelta(seconds=30)
+    assert (following.second % 30, following.microsecond) == (0, 0)
 
 
 def test_one_sentinel_is_enough_and_another_key_is_not() -> None:
