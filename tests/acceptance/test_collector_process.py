@@ -23,6 +23,7 @@ from data_fetch.core.clock import MINUTE
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.database.tables import LtpData, SyncRunRow
+from data_fetch.storage.feed import disconnects_since, feed_report
 from data_fetch.storage.runs import recent_runs
 
 KILLS = times(3, 100)
@@ -111,6 +112,36 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(desk: Desk) -> None:
     assert collected
     assert {outcome for _, outcome, *_ in runs} <= {"completed", "missed"}
     assert rows == dict.fromkeys(collected, (len(SYMBOLS), 1))
+
+
+def test_killed_again_and_again_with_the_feed_no_disconnect_stays_open(desk: Desk) -> None:
+    """Slots are as without the feed: only those without a process are missed."""
+    desk.environment["FEED_ENABLED"] = "true"
+    chance = random.Random(20260917)
+    for _ in range(KILLS):
+        process = desk.start("run")
+        read_slot(process)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=chance.uniform(0, 1.5))
+        end(process, signal.SIGKILL)
+    last = desk.start("run")
+    read_until(last, "stored")
+    _, remarks = end(last, signal.SIGTERM)
+
+    assert last.returncode == 0, remarks
+    store = store_of(desk)
+    runs, rows = quote_runs(store), rows_by_slot(store)
+    slots = [slot for slot, *_ in runs]
+    assert slots == [slots[0] + n * MINUTE for n in range(len(slots))], "a slot without a row"
+    assert {outcome for _, outcome, *_ in runs} <= {"completed", "missed"}
+    collected = {slot for slot, outcome, *_ in runs if outcome == "completed"}
+    assert {slot: rows.get(slot) for slot in collected} == dict.fromkeys(
+        collected, (len(SYMBOLS), 1)
+    )
+    assert [each for each in disconnects_since(store, slots[0]) if each.ended is None] == []
+    report = feed_report(store)
+    assert report is not None
+    assert report.state == "stopped"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ and it compares the rows of a whole day, otherwise those of an hour.
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from sqlalchemy import select
 from data_fetch.core.timetable import LOOKS_AFTER_CLOSE
 from data_fetch.core.world import World
 from data_fetch.storage.database.store import open_store
-from data_fetch.storage.database.tables import Base, CandleRow, CoverageRow, LtpData, table
+from data_fetch.storage.database.tables import (
+    Base,
+    CandleRow,
+    CoverageRow,
+    LtpData,
+    OptionChainData,
+    table,
+)
+from data_fetch.storage.feed import disconnects_since, feed_report
 
 AUCTION_DAY = "2026-09-16"
 MUHURAT = "2025-10-21"
@@ -41,6 +50,7 @@ COUNTS = [name for name in KEYS if name != "seconds"]
 # A second rehearsal in the same store finds everything settled, so it has less to ask.
 REPEATABLE = [name for name in COUNTS if name not in {"requests", "peak_memory_mb"}]
 RUN_SPECIFIC = {"run_id", "received_at", "fetched_at", "changed_at", "last_attempt", "next_attempt"}
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 LISTED, INDICES = 214, 6
 # Chains are looked at as often as usual where the whole universe is rehearsed.
 SELDOM = {"REFRESH_INTERVAL": "600"}
@@ -70,7 +80,7 @@ def without_proof(value: Any) -> Any:
 
 
 def contents(url: str) -> dict[type[Base], list[tuple[Any, ...]]]:
-    return {of: rows_in(url, of) for of in (LtpData, CandleRow, CoverageRow)}
+    return {of: rows_in(url, of) for of in (LtpData, CandleRow, CoverageRow, OptionChainData)}
 
 
 @pytest.mark.long
@@ -89,6 +99,28 @@ def test_rehearsals_of_a_day_leave_the_same_rows(desk: Desk, empty_postgres_url:
     told = [[each[name] for name in REPEATABLE] for each in (*first, *again)]
     assert told == [told[0]] * len(told)
     assert all(one["requests"] > other["requests"] for one, other in zip(first, again, strict=True))
+
+
+@pytest.mark.long
+def test_a_day_with_the_feed_leaves_the_rows_of_a_day_without_it(desk: Desk) -> None:
+    day, slots = (AUCTION_DAY, 361) if CHAOS else (MUHURAT, 60)
+    if CHAOS:
+        (desk.folder / "nse_fo_stock_symbols.txt").unlink()
+    stores = {feed: f"sqlite:///{desk.folder / feed}.db" for feed in ("false", "true")}
+    alone, beside = (
+        desk.rehearse("--date", day, DATABASE_URL=url, FEED_ENABLED=feed, **SELDOM)
+        for feed, url in stores.items()
+    )
+
+    assert (beside["slots_collected"], beside["slots_missed"], beside["errors"]) == (slots, 0, 0)
+    counts = [name for name in REPEATABLE if name != "peak_memory_mb"]
+    assert [beside[name] for name in counts] == [alone[name] for name in counts]
+    assert contents(stores["true"]) == contents(stores["false"])
+    store = open_store(stores["true"], World.PAPER)
+    report, disconnects = feed_report(store), disconnects_since(store, EARLIEST)
+    store.close()
+    assert report is not None
+    assert (report.state, disconnects) == ("stopped", [])
 
 
 @pytest.fixture(params=["sqlite", "empty_postgres"])
