@@ -3,25 +3,31 @@
 The real scheduler with every job, on a virtual clock through the first minutes of a session.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 import urllib3
+from feed_stub import until as waits_until
 from sqlalchemy import Table, select
 from watcher import Watcher
 
 from data_fetch.core.clock import IST
+from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.runs import SyncRun
 from data_fetch.core.settings import Settings
+from data_fetch.paper_exchange.upstox.tokens import Tokens
 from data_fetch.runtime.rehearsal import rehearsal_for
 from data_fetch.scheduling.scheduler import DataScheduler
+from data_fetch.sources.upstox.feed import UpstoxFeed
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.database.tables import CandleRow, LtpData, OptionChainData, table
-from data_fetch.storage.feed import StoredDisconnect, disconnects_since
+from data_fetch.storage.feed import StoredDisconnect, disconnects_since, feed_report
 
 DAY = date(2026, 9, 16)
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "TCS")
@@ -33,7 +39,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def at(time: str) -> datetime:
-    return datetime.fromisoformat(f"{DAY} {time}").replace(tzinfo=IST)
+    """An instant of the day, or of a named one."""
+    day, _, time = time.rpartition(" ")
+    return datetime.fromisoformat(f"{day or DAY} {time}").replace(tzinfo=IST)
 
 
 def fault(kind: str, begin: str, end: str, **more: Any) -> dict[str, Any]:
@@ -42,11 +50,13 @@ def fault(kind: str, begin: str, end: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a collector left: its facts by table, disconnects and failures."""
+    """What a collector left: its facts by table, disconnects, failures, and the reports of its feed
+    by their minute."""
 
     facts: Mapping[str, Rows]
     disconnects: Sequence[StoredDisconnect]
     failures: Sequence[str]
+    reports: Mapping[str, FeedReport]
 
     @property
     def quotes(self) -> Rows:
@@ -68,12 +78,32 @@ def environment(folder: Path, feed: str) -> Iterator[Settings]:
     yield Settings.load({"FNO_SYMBOLS_FILE": str(listed), "FEED_ENABLED": feed}, folder)
 
 
-def collected(folder: Path, faults: Sequence[dict[str, Any]], *, feed: bool, until: str) -> Result:
-    """The result of a collector from 08:00 IST to *until*."""
+def collected(
+    folder: Path,
+    faults: Sequence[dict[str, Any]],
+    *,
+    feed: bool,
+    until: str,
+    first: date = DAY,
+    at_slot: Callable[[str, datetime], None] = lambda url, slot: None,
+) -> Result:
+    """The result of a collector from 08:00 IST of *first* to *until*; *at_slot* gets the exchange's
+    address and each slot, while the clock stands."""
+    last, watcher = at(until).date(), Watcher()
     with (
         environment(folder, str(feed).lower()) as settings,
-        rehearsal_for(settings, DAY, DAY, Watcher()) as (collector, _),
+        rehearsal_for(settings, first, last, watcher) as (collector, _),
     ):
+        reports: dict[str, FeedReport] = {}
+
+        def look(run: SyncRun) -> None:
+            report = feed_report(collector.store)
+            if report is not None:
+                reports[f"{report.at.astimezone(IST):%H:%M}"] = report
+            assert run.due_slot is not None
+            at_slot(collector.provider.base_url, run.due_slot)
+
+        watcher.on_slot = look
         answer = urllib3.request(
             "POST",
             f"{collector.provider.base_url}/paper/faults",
@@ -81,11 +111,12 @@ def collected(folder: Path, faults: Sequence[dict[str, Any]], *, feed: bool, unt
         )
         assert answer.status < 300, answer.data
         scheduler = DataScheduler()
-        scheduler.run_days(collector, at(until), Watcher())
+        scheduler.run_days(collector, at(until), watcher)
         return Result(
             {table(model).name: facts_of(collector.store, table(model)) for model in FACTS},
             disconnects_since(collector.store, at("00:00")),
             scheduler.failures,
+            reports,
         )
 
 
@@ -133,3 +164,87 @@ def test_the_feed_fills_the_quotes_that_no_request_brought(tmp_path: Path) -> No
     assert {row["timestamp"] for row in filled} == {at("09:20")}
     assert {row["symbol"] for row in filled} >= {"NIFTY", "BANKNIFTY"}
     assert [row for row in filled if row["volume"] is not None or row["off_session"]] == []
+
+
+def test_a_mute_socket_is_given_up_after_ten_seconds_of_the_clock(tmp_path: Path) -> None:
+    mute = [fault("feed-mute", "09:18:00", "09:19:30")]
+
+    alone = collected(tmp_path / "alone", mute, feed=False, until="09:22")
+    beside = collected(tmp_path / "beside", mute, feed=True, until="09:22")
+
+    assert beside.facts == alone.facts
+    assert len(beside.disconnects) == 1, beside.disconnects
+    disconnect = beside.disconnects[0]
+    assert disconnect.cause == (
+        "no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since 09:17:55 IST, though the "
+        "market is open"
+    )
+    assert disconnect.began == at("09:17:55")
+    assert disconnect.ended is not None
+    assert at("09:19:30") <= disconnect.ended <= at("09:20:45")
+    assert disconnect.keys > len(SYMBOLS)
+    assert beside.reports["09:17"].state == "live"
+    # By 09:18:12 the next connection is mute as well.
+    assert beside.reports["09:18"].state == "mute"
+    assert beside.reports["09:18"].cause.startswith("no price of")
+    assert beside.reports["09:18"].expected
+
+
+def test_a_half_mute_socket_is_no_disconnect_and_no_loss(tmp_path: Path) -> None:
+    """Silence of a key says nothing; the requests have its prices."""
+    dead = [fault("feed-half-mute", "09:17:00", "09:20:00", instruments=["TCS", "RELIANCE"])]
+
+    alone = collected(tmp_path / "alone", dead, feed=False, until="09:21")
+    beside = collected(tmp_path / "beside", dead, feed=True, until="09:21")
+
+    assert beside.facts == alone.facts
+    assert beside.disconnects == []
+    assert {beside.reports[minute].state for minute in ("09:17", "09:18", "09:19")} == {"live"}
+
+
+def test_a_socket_without_pongs_is_given_up_while_the_clock_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pings are in real time: here a slot lasts until the feed has given up."""
+    silent = [fault("feed-no-pong", "09:17:00", "09:18:30")]
+    monkeypatch.setitem(UpstoxFeed.__init__.__kwdefaults__, "heartbeat", timedelta(seconds=1))
+
+    def stand(url: str, slot: datetime) -> None:
+        if slot == at("09:17"):
+            waits_until(lambda: not connections(url))
+
+    alone = collected(tmp_path / "alone", silent, feed=False, until="09:21")
+    beside = collected(tmp_path / "beside", silent, feed=True, until="09:21", at_slot=stand)
+
+    assert beside.facts == alone.facts
+    assert "the connection has not answered since" in beside.disconnects[0].cause
+    assert all(each.ended is not None for each in beside.disconnects)
+    assert beside.reports["09:19"].state == "live"
+
+
+def connections(url: str) -> Sequence[object]:
+    found: Sequence[object] = urllib3.request("GET", f"{url}/paper/feed").json()["connections"]
+    return found
+
+
+def test_the_end_of_the_token_in_the_night_shows_before_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket stays open and mute after 03:30, on a Monday; nothing else shows it."""
+    sunday, monday = date(2026, 9, 20), "2026-09-21"
+    daily = Tokens().issue(at(f"{sunday} 08:00"))
+    monkeypatch.setattr("data_fetch.runtime.provider_token.PAPER_TOKEN", daily)
+    mute: list[dict[str, Any]] = [{"kind": "feed-open-after-token"}]
+
+    alone = collected(tmp_path / "alone", mute, feed=False, until=f"{monday} 09:18", first=sunday)
+    beside = collected(tmp_path / "beside", mute, feed=True, until=f"{monday} 09:18", first=sunday)
+
+    assert beside.quotes == alone.quotes
+    assert len(beside.disconnects) == 1, beside.disconnects
+    disconnect = beside.disconnects[0]
+    assert disconnect.cause.startswith("Upstox rejects the access token")
+    assert at(f"{monday} 08:30") <= disconnect.began < at(f"{monday} 08:46")
+    # With the end of the collector.
+    assert disconnect.ended is not None
+    assert disconnect.ended >= at(f"{monday} 09:17")
+    assert beside.reports["09:16"].state == "refused"
