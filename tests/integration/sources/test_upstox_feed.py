@@ -359,12 +359,16 @@ def test_on_a_virtual_clock_waits_take_its_time(stub: FeedStub) -> None:
     feed.start()
     try:
         until(lambda: len(feed.board.latest()) == 3)
-        waited = clock.now() - SESSION
+        [opened, *_] = [
+            change.since
+            for change in feed.take_changes()
+            if change.cause == "connected, and no live price has come yet"
+        ]
     finally:
         feed.stop()
 
     # 1, 2, 4, 8 and 16 s, each shortened by up to a half.
-    assert timedelta(seconds=15.5) <= waited <= timedelta(seconds=31)
+    assert timedelta(seconds=15.5) <= opened - SESSION <= timedelta(seconds=31)
 
 
 # Messages
