@@ -25,7 +25,7 @@ from data_fetch.publishing.tick_file import TickFile
 from data_fetch.runtime.context import CollectorContext
 from data_fetch.services.feed import FeedService, TickFollower
 from data_fetch.services.feed_plan import FeedPlanner
-from data_fetch.services.feed_prices import FeedPrices
+from data_fetch.services.feed_prices import FeedPrices, PriceRefresher
 from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.polling import Polling
 from data_fetch.services.ticks import TickRelay
@@ -181,6 +181,12 @@ def feeds_at(
     )
     polling = Polling(settings, store, universe.members)
     members = Members.as_of(universe.members, provider.clock.now())
+    prices = FeedPrices(
+        members=members,
+        calendar=calendar,
+        contracts=options.listed,
+        repository=LivePrices(store, context.guard),
+    )
     return [
         FeedService(
             feed=feed,
@@ -198,14 +204,12 @@ def feeds_at(
                 clock=provider.clock,
                 listeners=listeners,
             ),
-            prices=FeedPrices(
-                members=members,
-                calendar=calendar,
-                contracts=options.listed,
-                repository=LivePrices(store, context.guard),
-            ),
+            prices=prices,
             repository=FeedStore(store, context.guard),
             clock=provider.clock,
-            followers=tick_publishers_at(context, feed.board, names),
+            followers=[
+                PriceRefresher(prices, feed.board.latest, provider.clock),
+                *tick_publishers_at(context, feed.board, names),
+            ],
         )
     ]

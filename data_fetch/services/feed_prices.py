@@ -1,21 +1,31 @@
 """Stores what the feed has and no request has brought yet: minutes of the universe, and legs."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from threading import Event, Lock, Thread
 
 from data_fetch.core.clock import IST
+from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.live_prices import FeedCandle, candles_in, legs_in
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, group_of
 from data_fetch.core.market.members import Members
+from data_fetch.core.ports import Clock
 from data_fetch.storage.live_prices import LivePrices
+
+log = logging.getLogger(__name__)
+
+# What changed within so long is stored together.
+REFRESH_SECONDS = 5.0
 
 
 class FeedPrices:
     """Keeps the live prices of *repository* up to date, and of today only.
 
-    *contracts* has the options by live key; it may grow. Nothing is written of a tick twice.
+    *contracts* has the options by live key; it may grow. Nothing is written of a tick twice. Safe
+    to share between threads.
     """
 
     def __init__(
@@ -30,6 +40,7 @@ class FeedPrices:
         self._calendar = calendar
         self._contracts = contracts
         self._repository = repository
+        self._lock = Lock()
         self._day: date | None = None
         self._stored: Mapping[str, Tick] = {}
 
@@ -38,18 +49,19 @@ class FeedPrices:
 
         Raises what the store raises; the next call stores it then.
         """
-        day = now.astimezone(IST).date()
-        if day != self._day:
-            self._repository.drop_before(day)
-            self._day = day
-        fresh = {
-            key: tick
-            for key, tick in ticks.items()
-            if tick is not self._stored.get(key) and tick.received_at.astimezone(IST).date() == day
-        }
-        if fresh:
-            self._repository.record(self._candles(fresh, day), legs_in(fresh, self._contracts))
-        self._stored = ticks
+        with self._lock:
+            day = _day_of(now)
+            if day != self._day:
+                self._repository.drop_before(day)
+                self._day = day
+            fresh = {
+                key: tick
+                for key, tick in ticks.items()
+                if tick is not self._stored.get(key) and _day_of(tick.received_at) == day
+            }
+            if fresh:
+                self._repository.record(self._candles(fresh, day), legs_in(fresh, self._contracts))
+            self._stored = ticks
 
     def _candles(self, ticks: Mapping[str, Tick], day: date) -> list[FeedCandle]:
         return [
@@ -60,3 +72,56 @@ class FeedPrices:
                 tick, one.instrument_key, self._calendar.session(day, group_of(one, day))
             )
         ]
+
+
+class PriceRefresher:
+    """Keeps *prices* a few seconds old at most between two runs of the feed's job, in a thread of
+    its own. *latest* has the newest tick of each key.
+
+    What the store refuses is logged, once until it succeeds: the job raises it when its turn comes.
+    """
+
+    def __init__(
+        self,
+        prices: FeedPrices,
+        latest: Callable[[], Mapping[str, Tick]],
+        clock: Clock,
+        seconds: float = REFRESH_SECONDS,
+    ) -> None:
+        self._prices = prices
+        self._latest = latest
+        self._clock = clock
+        self._seconds = seconds
+        self._stop = Event()
+        self._thread: Thread | None = None
+        self._problem = ""
+
+    def start(self) -> None:
+        """Begin to refresh. Without effect while it runs."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._stop.clear()
+        self._thread = Thread(target=self._run, name="live-prices", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when nothing is stored any more. A second call does nothing."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self._prices.store(self._latest(), self._clock.now())
+                self._problem = ""
+            except DataFetchError as problem:
+                if problem.message != self._problem:
+                    log.warning("live_prices_not_stored", extra={"problem": problem.message})
+                self._problem = problem.message
+
+
+def _day_of(at: datetime) -> date:
+    return at.astimezone(IST).date()

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from threading import enumerate as enumerate_threads
 
 import pytest
+from feed_stub import until
 
+from data_fetch.core.clock import VirtualClock
+from data_fetch.core.errors import StoreUnreachable
 from data_fetch.core.feed.live_prices import FeedCandle
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.ticks import Detail, MinuteBar, Tick, ms_of_instant
@@ -12,7 +16,7 @@ from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.world import World
-from data_fetch.services.feed_prices import FeedPrices
+from data_fetch.services.feed_prices import FeedPrices, PriceRefresher
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.live_prices import LivePrices, live_candles
 
@@ -92,3 +96,46 @@ def test_what_could_not_be_stored_is_stored_by_the_next_call(
     prices.store(seen, OPENING + 2 * MINUTE)
 
     assert [each.start for each in kept(store)] == [OPENING]
+
+
+def test_between_two_jobs_prices_are_refreshed_until_the_end(
+    prices: FeedPrices, store: Store
+) -> None:
+    clock = VirtualClock(OPENING + MINUTE)
+    seen = [ticks(OPENING, 101.0)]
+    refresher = PriceRefresher(prices, lambda: seen[-1], clock, seconds=0.01)
+
+    refresher.start()
+    refresher.start()
+    until(lambda: [each.close for each in kept(store)] == [101.0])
+    seen.append(ticks(OPENING, 101.5))
+    until(lambda: [each.close for each in kept(store)] == [101.5])
+    refresher.stop()
+    refresher.stop()
+
+    assert "live-prices" not in {thread.name for thread in enumerate_threads()}
+
+
+def test_a_store_that_refuses_is_logged_once_and_tried_again(
+    prices: FeedPrices,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refusals = []
+
+    def refuse(*_: object) -> None:
+        refusals.append(1)
+        raise StoreUnreachable("the store does not answer", hint="Start it.")
+
+    refresher = PriceRefresher(
+        prices, lambda: ticks(OPENING), VirtualClock(OPENING + MINUTE), seconds=0.01
+    )
+    with monkeypatch.context() as refusing:
+        refusing.setattr(LivePrices, "record", refuse)
+        refresher.start()
+        until(lambda: len(refusals) > 3)
+    until(lambda: kept(store))
+    refresher.stop()
+
+    assert [each.message for each in caplog.records].count("live_prices_not_stored") == 1
