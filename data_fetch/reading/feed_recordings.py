@@ -14,7 +14,7 @@ from data_fetch.archive.feed_recordings import (
 )
 from data_fetch.core.errors import SetupError
 from data_fetch.core.feed.tick_summary import TickSummary
-from data_fetch.core.feed.ticks import TickCounts
+from data_fetch.core.feed.ticks import Tick, TickCounts
 from data_fetch.core.settings import Settings
 from data_fetch.paper_exchange.feed.recording import FRAMES_SUFFIX, read_frames
 from data_fetch.reading.instants import exact_text
@@ -121,6 +121,22 @@ def replayed_recording(settings: Settings, place: str) -> ReplayedRecording:
         last=summary.last,
         digest=summary.digest,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTicks:
+    """The *ticks* of a recording, read as they are taken; *damaged* are the files that turned out
+    to end where they cannot be read."""
+
+    ticks: Iterator[Tick]
+    damaged: Sequence[Path]
+
+
+def recorded_ticks(settings: Settings, place: str) -> RecordedTicks:
+    """The ticks of the recording at *place*, which is named and refused as by
+    `replayed_recording`."""
+    files, damaged = _files_at(settings, place), list[Path]()
+    return RecordedTicks(FeedReplay(EveryKey()).ticks(_messages(files, damaged.append)), damaged)
 
 
 def _files_at(settings: Settings, place: str) -> Sequence[Path]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from feed_stub import NIFTY, RELIANCE, live_prices, snapshot
 
@@ -118,3 +119,38 @@ def test_a_file_of_another_kind_is_damaged(folder: Path, run: Run, tmp_path: Pat
         code, out, err = run("replay", str(file))
         assert (code, err) == (3, f"{file} is damaged: it ends where it cannot be read\n")
         assert "Ticks     0 of 0 keys" in out
+
+
+def test_an_export_has_the_ticks_of_each_minute_in_a_parquet_file(
+    recorded: Path, run: Run, tmp_path: Path
+) -> None:
+    target = tmp_path / "ticks"
+
+    code, out, _ = run("export", "2026-09-16", str(target))
+    _, printed, _ = run("export", str(recorded / "2026-09-16"), str(target), "--json")
+
+    assert (code, out) == (0, f"91 ticks in 2 files in {target}\n")
+    assert json.loads(printed) == {
+        "folder": str(target), "files": 2, "ticks": 91, "damaged_files": [],
+    }  # fmt: skip
+    files = sorted(target.rglob("*"))[1:]
+    assert [file.name for file in files] == ["1030.parquet", "1031.parquet"]
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT instrument_key, count(*), arg_max(ltp, received_at) "
+            "FROM read_parquet(?) GROUP BY 1 ORDER BY 1",
+            [f"{target}/*/*.parquet"],
+        ).fetchall()
+    assert rows == [(RELIANCE, 1, 1_400.0), (NIFTY, 90, 25_089.0)]
+
+
+def test_an_export_of_a_damaged_recording_has_what_is_before_the_damage(
+    recorded: Path, run: Run, tmp_path: Path
+) -> None:
+    damaged = recorded / "2026-09-16" / "1031.feed.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+
+    code, _, err = run("export", "2026-09-16", str(tmp_path / "ticks"))
+
+    assert code == 3
+    assert f"{damaged} is damaged" in err
