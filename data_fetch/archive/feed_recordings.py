@@ -150,11 +150,11 @@ def read_recordings(
     """The messages of *files*, in order. A damaged file ends where it cannot be read; *damaged*
     gets its path."""
     for file in files:
-        with gzip.open(file, "rb") as stream:
-            try:
+        try:
+            with gzip.open(file, "rb") as stream:
                 yield from _messages(stream)
-            except DAMAGE:
-                damaged(file)
+        except DAMAGE:
+            damaged(file)
 
 
 def _place(file: Path) -> tuple[str, str, int]:
@@ -164,9 +164,11 @@ def _place(file: Path) -> tuple[str, str, int]:
 
 def _day(name: str) -> date | None:
     try:
-        return date.fromisoformat(name)
+        day = date.fromisoformat(name)
     except ValueError:
         return None
+    # Other ways to write a date are no folders of ours.
+    return day if day.isoformat() == name else None
 
 
 def _is_taken(file: Path) -> bool:

@@ -42,7 +42,8 @@ RING_BYTES = 8 * 1024 * 1024
 GENERAL_SECONDS = 1.0
 BEHIND_SECONDS = 10.0
 TICK_ROOM_SECONDS = 86_400.0
-# Every underlying has three rooms, and there are about two hundred of them; an option has one.
+# Enough for two rooms of every underlying, about two hundred; each underlying has three, an option
+# one.
 MOST_ROOMS = 500
 
 # Codes of closed connections, from the range for applications.

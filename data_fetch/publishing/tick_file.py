@@ -72,8 +72,19 @@ class TickFile:
             self._failing = False
 
 
+def mark_of(path: Path) -> bytes:
+    """What is another after every write of another content; empty without a file. Raises
+    OSError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(CHECKSUM_LETTERS)
+    except FileNotFoundError:
+        return b""
+
+
 def ticks_in(path: Path) -> Mapping[str, Document]:
-    """The documents of a tick file by channel; none without a file, or in a damaged one."""
+    """The documents of a tick file by channel; none without a file, or in a damaged one. Raises
+    OSError where it cannot be read."""
     for _ in range(MOST_READS):
         try:
             found = path.read_bytes()

@@ -99,7 +99,8 @@ def _recorded_day(folder: Path, day: date) -> RecordedDay:
         day=day,
         minutes=len({minute_name(file) for file in files}),
         messages=sum(1 for _ in read_recordings(files, damaged.append)),
-        bytes=sum(file.stat().st_size for file in files),
+        # One that is removed meanwhile is among the damaged.
+        bytes=sum(file.stat().st_size for file in files if file.exists()),
         damaged=damaged,
     )
 

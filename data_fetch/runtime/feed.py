@@ -184,6 +184,7 @@ def feeds_at(
     prices = FeedPrices(
         members=members,
         calendar=calendar,
+        latest=feed.board.latest,
         contracts=options.listed,
         repository=LivePrices(store, context.guard),
     )
@@ -208,7 +209,7 @@ def feeds_at(
             repository=FeedStore(store, context.guard),
             clock=provider.clock,
             followers=[
-                PriceRefresher(prices, feed.board.latest, provider.clock),
+                PriceRefresher(prices, provider.clock),
                 *tick_publishers_at(context, feed.board, names),
             ],
         )

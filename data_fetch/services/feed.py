@@ -97,7 +97,7 @@ class FeedService(RecurringService):
         self._begun = True
         self._record(now, latest)
         self._quotes.fill()
-        self._prices.store(latest, now)
+        self._prices.store(now)
 
     def close_slot(self) -> None:
         """Keep the ticks at the end of a slot, for what the requests may not bring of it."""

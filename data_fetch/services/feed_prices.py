@@ -24,8 +24,8 @@ REFRESH_SECONDS = 5.0
 class FeedPrices:
     """Keeps the live prices of *repository* up to date, and of today only.
 
-    *contracts* has the options by live key; it may grow. Nothing is written of a tick twice. Safe
-    to share between threads.
+    *latest* has the newest tick of each live key, *contracts* the options by live key; it may
+    grow. Nothing is written of a tick twice. Safe to share between threads.
     """
 
     def __init__(
@@ -33,24 +33,27 @@ class FeedPrices:
         *,
         members: Members,
         calendar: MarketCalendar,
+        latest: Callable[[], Mapping[str, Tick]],
         contracts: Mapping[str, Instrument],
         repository: LivePrices,
     ) -> None:
         self._members = members
         self._calendar = calendar
+        self._latest = latest
         self._contracts = contracts
         self._repository = repository
         self._lock = Lock()
         self._day: date | None = None
         self._stored: Mapping[str, Tick] = {}
 
-    def store(self, ticks: Mapping[str, Tick], now: datetime) -> None:
-        """Store what the newest *ticks*, by live key, have since the last call.
+    def store(self, now: datetime) -> None:
+        """Store what is new since the last call.
 
         Raises what the store raises; the next call stores it then.
         """
         with self._lock:
-            day = _day_of(now)
+            # Here, so that no thread stores ticks older than those of another one.
+            ticks, day = self._latest(), _day_of(now)
             if day != self._day:
                 self._repository.drop_before(day)
                 self._day = day
@@ -76,7 +79,7 @@ class FeedPrices:
 
 class PriceRefresher:
     """Keeps *prices* a few seconds old at most between two runs of the feed's job, in a thread of
-    its own. *latest* has the newest tick of each key.
+    its own.
 
     What the store refuses is logged, once until it succeeds: the job raises it when its turn comes.
     """
@@ -84,12 +87,10 @@ class PriceRefresher:
     def __init__(
         self,
         prices: FeedPrices,
-        latest: Callable[[], Mapping[str, Tick]],
         clock: Clock,
         seconds: float = REFRESH_SECONDS,
     ) -> None:
         self._prices = prices
-        self._latest = latest
         self._clock = clock
         self._seconds = seconds
         self._stop = Event()
@@ -115,7 +116,7 @@ class PriceRefresher:
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
             try:
-                self._prices.store(self._latest(), self._clock.now())
+                self._prices.store(self._clock.now())
                 self._problem = ""
             except DataFetchError as problem:
                 if problem.message != self._problem:

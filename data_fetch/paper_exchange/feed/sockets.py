@@ -117,42 +117,31 @@ class FeedSockets:
             if is_over and self._rules.over_limit is OverLimit.CLOSE:
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION)
                 return socket
+            number, closed = next(self._numbers), Event()
+            connection = Connection(
+                self._parts,
+                socket,
+                lambda: abort(request),
+                authorization,
+                recording_of(self._folder, number),
+                muted=is_over,
+            )
+            follower = Thread(
+                target=self._follow,
+                args=(connection, asyncio.get_running_loop(), hold, closed),
+                name=f"paper-feed-{number}",
+                daemon=True,
+            )
+            follower.start()
+            # The follower has it from here on.
             held.pop_all()
-        await self._serve_open(request, socket, authorization, hold, muted=is_over)
-        return socket
-
-    async def _serve_open(
-        self,
-        request: web.Request,
-        socket: web.WebSocketResponse,
-        authorization: str,
-        hold: Hold,
-        *,
-        muted: bool,
-    ) -> None:
-        number = next(self._numbers)
-        connection = Connection(
-            self._parts,
-            socket,
-            lambda: abort(request),
-            authorization,
-            recording_of(self._folder, number),
-            muted=muted,
-        )
-        closed = Event()
         self._open[number] = connection
-        follower = Thread(
-            target=self._follow,
-            args=(connection, asyncio.get_running_loop(), hold, closed),
-            name=f"paper-feed-{number}",
-            daemon=True,
-        )
-        follower.start()
         try:
             await connection.run()
         finally:
             del self._open[number]
             closed.set()
+        return socket
 
     async def tick(self) -> None:
         """Send what is due at once: the clock was set, or there are other faults.

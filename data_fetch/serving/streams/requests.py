@@ -42,6 +42,13 @@ class RoomRequest:
     since: Since | None
     contract: Contract | None = None
 
+    @property
+    def named_room(self) -> str | None:
+        """The room that is named by the present symbol, if that is how it is written."""
+        if self.symbol is None:
+            return None
+        return self.room(self.symbol if self.contract is None else self.contract.name)
+
     def room(self, symbol: str) -> str:
         """The name of the room, with the present symbol of the product or contract."""
         return ROOMS[self.kind](symbol)

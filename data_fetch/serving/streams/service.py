@@ -35,7 +35,7 @@ from data_fetch.publishing.stream_updates import (
     price_update,
     tick_updates,
 )
-from data_fetch.publishing.tick_file_updates import TickFileUpdates
+from data_fetch.publishing.tick_file_updates import LOOK_SECONDS, TickFileUpdates
 from data_fetch.reading.stream_products import contract_known, product_named
 from data_fetch.serving.server import Server
 from data_fetch.serving.streams.access import holder_of, unavailable
@@ -110,9 +110,11 @@ class Streams:
                 (self._admit_again, lambda: ADMISSION_SECONDS),
             )
         ]
-        for source in (self._redis, self._tick_file):
-            if source is not None:
-                loops.append(asyncio.create_task(source.run()))
+        if self._redis is not None:
+            loops.append(asyncio.create_task(self._redis.run()))
+        if self._tick_file is not None:
+            looks = self._repeat(self._tick_file.look, lambda: LOOK_SECONDS)
+            loops.append(asyncio.create_task(looks))
         try:
             yield
         finally:
@@ -193,7 +195,10 @@ class Streams:
         request = room_request(data)
         if request.symbol is None:
             raise Rejected("unknown_type", "Every client is in the room general.")
-        room = await self._room(request, request.symbol)
+        room = request.named_room
+        if room not in client.rooms:
+            # It may have been named in another way.
+            room = await self._room(request, request.symbol)
         self.hub.leave(client, room, stopwatch())
 
     async def _fill(self, room: str) -> None:

@@ -34,10 +34,12 @@ class Looks:
     ) -> None:
         # A thread that waits notices its end a little later: the clock must not run on meanwhile.
         hold = self._clock.hold()
-        self._over.set()
-        if self._waiting is not None:
-            await self._waiting
-        hold.release()
+        try:
+            self._over.set()
+            if self._waiting is not None:
+                await self._waiting
+        finally:
+            hold.release()
 
     async def wait(self, until: datetime) -> None:
         """Return at *until* on the clock, but after `LOOK_SECONDS` at the latest.

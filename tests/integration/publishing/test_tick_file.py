@@ -3,20 +3,20 @@
 import asyncio
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
-from effort import PATIENCE_SECONDS
 
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.ticks import Tick, ms_of_instant
 from data_fetch.core.world import World
+from data_fetch.publishing import tick_file_updates
 from data_fetch.publishing.redis_streams import OPTION_TICKS, TICKS
 from data_fetch.publishing.stream_updates import option_ticks_document, ticks_document
 from data_fetch.publishing.tick_file import TickFile, ticks_in
@@ -103,36 +103,86 @@ def test_one_that_cannot_be_written_harms_nothing(
     assert prices_in(ticks_in(path)[TICKS]) == {"NIFTY": 2.0, "TCS": 3.0}
 
 
-@contextmanager
-def following(path: Path, received: "asyncio.Queue[dict[str, float]]") -> Iterator[None]:
-    async def receive(_: str, document: Any) -> None:
-        received.put_nowait(prices_in(document))
+class Server:
+    """What a server has received from the tick file at *path*, document by document."""
 
-    task = asyncio.create_task(TickFileUpdates(path, receive).run())
-    try:
-        yield
-    finally:
-        task.cancel()
+    def __init__(self, path: Path) -> None:
+        self.received: list[dict[str, float]] = []
+        self._updates = TickFileUpdates(path, self._receive)
+
+    def look(self, times: int = 1) -> list[dict[str, float]]:
+        """What came with so many looks."""
+        self.received.clear()
+        for _ in range(times):
+            asyncio.run(self._updates.look())
+        return list(self.received)
+
+    async def _receive(self, _: str, document: Any) -> None:
+        self.received.append(prices_in(document))
 
 
-@pytest.mark.parametrize("damaged", [b"", b"12345678[]", b"4c2f32b8[1]"], ids=["no", "old", "odd"])
+@pytest.mark.parametrize(
+    "before", [None, b"", b"12345678[]", b"4c2f32b8[1]"], ids=["none", "empty", "old", "odd"]
+)
 def test_a_server_gets_what_has_changed_whatever_was_there_before(
-    file: TickFile, path: Path, damaged: bytes
+    file: TickFile, path: Path, before: bytes | None
 ) -> None:
-    if damaged:
+    if before is not None:
         path.parent.mkdir()
-        path.write_bytes(damaged)
+        path.write_bytes(before)
+    server = Server(path)
+    assert server.look(times=3) == []
 
-    async def story() -> None:
-        received: asyncio.Queue[dict[str, float]] = asyncio.Queue()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            with following(path, received):
-                for published, new in (
-                    ({"NIFTY": 1.0, "TCS": 2.0}, {"NIFTY": 1.0, "TCS": 2.0}),
-                    ({"NIFTY": 1.0, "TCS": 3.0}, {"TCS": 3.0}),
-                    ({"SBIN": 4.0}, {"SBIN": 4.0}),
-                ):
-                    file.publish_ticks(TICKS, products(**published))
-                    assert await received.get() == new
+    for published, new in (
+        ({"NIFTY": 1.0, "TCS": 2.0}, {"NIFTY": 1.0, "TCS": 2.0}),
+        ({"NIFTY": 1.0, "TCS": 3.0}, {"TCS": 3.0}),
+        ({"SBIN": 4.0}, {"SBIN": 4.0}),
+    ):
+        file.publish_ticks(TICKS, products(**published))
+        assert server.look(times=2) == [new]
 
-    asyncio.run(story())
+
+def test_a_write_in_the_same_instant_and_of_the_same_size_is_seen(
+    file: TickFile, path: Path
+) -> None:
+    """File systems of older kernels know instants of some milliseconds."""
+    server = Server(path)
+    for price in (1.0, 2.0):
+        file.publish_ticks(TICKS, products(NIFTY=price))
+        os.utime(path, ns=(0, 0))
+        assert server.look() == [{"NIFTY": price}]
+
+
+def test_what_a_killed_collector_has_left_is_read_a_few_times_only(
+    file: TickFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.publish_ticks(TICKS, products(NIFTY=1.0))
+    with path.open("ab") as torn:
+        torn.write(b"the end of a longer one")
+    reads = []
+
+    def read(path: Path) -> Mapping[str, Any]:
+        reads.append(path)
+        return ticks_in(path)
+
+    monkeypatch.setattr(tick_file_updates, "ticks_in", read)
+    server = Server(path)
+
+    assert server.look(times=10) == []
+    assert len(reads) == 2
+    file.publish_ticks(TICKS, products(NIFTY=2.0))
+    assert server.look() == [{"NIFTY": 2.0}]
+
+
+def test_a_file_of_another_version_is_logged_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(path)
+    other = TickFile(path)
+    for number in range(3):
+        other.publish_ticks(TICKS, {"ticks": [{"product": "NIFTY", "price": number}]})
+        content = path.read_bytes().replace(b"product", b"another")[8:]
+        path.write_bytes(b"%08x" % crc32(content) + content)
+        assert server.look(times=2) == []
+
+    assert [each.message for each in caplog.records] == ["ticks_not_read"]

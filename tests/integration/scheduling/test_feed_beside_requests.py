@@ -207,7 +207,7 @@ def test_a_socket_without_pongs_is_given_up_while_the_clock_stands(
 ) -> None:
     """Pings are in real time: here a slot lasts until the feed has given up."""
     silent = [fault("feed-no-pong", "09:17:00", "09:18:30")]
-    monkeypatch.setitem(UpstoxFeed.__init__.__kwdefaults__, "heartbeat", timedelta(seconds=1))
+    monkeypatch.setitem(UpstoxFeed.__init__.__kwdefaults__, "heartbeat", timedelta(seconds=3))
 
     def stand(url: str, slot: datetime) -> None:
         if slot == at("09:17"):

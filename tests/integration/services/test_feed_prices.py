@@ -17,6 +17,7 @@ from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.world import World
 from data_fetch.services.feed_prices import FeedPrices, PriceRefresher
+from data_fetch.sources.transport.tick_board import TickBoard
 from data_fetch.storage.database.store import Store, open_store
 from data_fetch.storage.live_prices import LivePrices, live_candles
 
@@ -35,10 +36,16 @@ def store(database_url: str) -> Store:
 
 
 @pytest.fixture
-def prices(store: Store) -> FeedPrices:
+def board() -> TickBoard:
+    return TickBoard()
+
+
+@pytest.fixture
+def prices(store: Store, board: TickBoard) -> FeedPrices:
     return FeedPrices(
         members=Members.as_of([NIFTY], OPENING),
         calendar=MarketCalendar.reviewed(),
+        latest=board.latest,
         contracts={},
         repository=LivePrices(store),
     )
@@ -57,10 +64,14 @@ def kept(store: Store) -> list[FeedCandle]:
         return live_candles(connection, KEY, OPENING - DAY)
 
 
-def test_each_minute_has_its_newest_state(prices: FeedPrices, store: Store) -> None:
+def test_each_minute_has_its_newest_state(
+    prices: FeedPrices, board: TickBoard, store: Store
+) -> None:
     for close in (101.0, 101.5):
-        prices.store(ticks(OPENING, close), OPENING + MINUTE)
-    prices.store(ticks(OPENING + MINUTE), OPENING + 2 * MINUTE)
+        board.put(ticks(OPENING, close))
+        prices.store(OPENING + MINUTE)
+    board.put(ticks(OPENING + MINUTE))
+    prices.store(OPENING + 2 * MINUTE)
 
     assert [(each.start, each.close) for each in kept(store)] == [
         (OPENING, 101.5),
@@ -69,46 +80,46 @@ def test_each_minute_has_its_newest_state(prices: FeedPrices, store: Store) -> N
 
 
 def test_minutes_of_a_former_day_are_deleted_on_the_next_one(
-    prices: FeedPrices, store: Store
+    prices: FeedPrices, board: TickBoard, store: Store
 ) -> None:
-    old = ticks(OPENING)
-    prices.store(old, OPENING + MINUTE)
+    board.put(ticks(OPENING))
+    prices.store(OPENING + MINUTE)
 
-    # The tick of the evening is still the newest.
-    prices.store(old, OPENING + DAY - MINUTE)
+    # In the morning the tick of the evening is still the newest.
+    prices.store(OPENING + DAY - MINUTE)
     assert kept(store) == []
 
-    prices.store(ticks(OPENING + DAY), OPENING + DAY + MINUTE)
+    board.put(ticks(OPENING + DAY))
+    prices.store(OPENING + DAY + MINUTE)
     assert [each.start for each in kept(store)] == [OPENING + DAY]
 
 
 def test_what_could_not_be_stored_is_stored_by_the_next_call(
-    prices: FeedPrices, store: Store, monkeypatch: pytest.MonkeyPatch
+    prices: FeedPrices, board: TickBoard, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError("disk full")
 
-    seen = ticks(OPENING)
+    board.put(ticks(OPENING))
     with monkeypatch.context() as refusing:
         refusing.setattr(LivePrices, "record", refuse)
         with pytest.raises(OSError, match="disk full"):
-            prices.store(seen, OPENING + MINUTE)
-    prices.store(seen, OPENING + 2 * MINUTE)
+            prices.store(OPENING + MINUTE)
+    prices.store(OPENING + 2 * MINUTE)
 
     assert [each.start for each in kept(store)] == [OPENING]
 
 
 def test_between_two_jobs_prices_are_refreshed_until_the_end(
-    prices: FeedPrices, store: Store
+    prices: FeedPrices, board: TickBoard, store: Store
 ) -> None:
-    clock = VirtualClock(OPENING + MINUTE)
-    seen = [ticks(OPENING, 101.0)]
-    refresher = PriceRefresher(prices, lambda: seen[-1], clock, seconds=0.01)
+    board.put(ticks(OPENING, 101.0))
+    refresher = PriceRefresher(prices, VirtualClock(OPENING + MINUTE), seconds=0.01)
 
     refresher.start()
     refresher.start()
     until(lambda: [each.close for each in kept(store)] == [101.0])
-    seen.append(ticks(OPENING, 101.5))
+    board.put(ticks(OPENING, 101.5))
     until(lambda: [each.close for each in kept(store)] == [101.5])
     refresher.stop()
     refresher.stop()
@@ -118,6 +129,7 @@ def test_between_two_jobs_prices_are_refreshed_until_the_end(
 
 def test_a_store_that_refuses_is_logged_once_and_tried_again(
     prices: FeedPrices,
+    board: TickBoard,
     store: Store,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -128,9 +140,8 @@ def test_a_store_that_refuses_is_logged_once_and_tried_again(
         refusals.append(1)
         raise StoreUnreachable("the store does not answer", hint="Start it.")
 
-    refresher = PriceRefresher(
-        prices, lambda: ticks(OPENING), VirtualClock(OPENING + MINUTE), seconds=0.01
-    )
+    board.put(ticks(OPENING))
+    refresher = PriceRefresher(prices, VirtualClock(OPENING + MINUTE), seconds=0.01)
     with monkeypatch.context() as refusing:
         refusing.setattr(LivePrices, "record", refuse)
         refresher.start()

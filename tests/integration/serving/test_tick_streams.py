@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -239,6 +239,26 @@ def test_an_option_that_is_not_listed_is_refused_with_the_nearest_one(desk: Desk
             refused = await client.asked("subscribe", asked, "error", "subscribed")
             assert refused["code"] == "unknown_symbol"
             assert refused["near"] == ([] if day == "20260923" else [desk.option.name])
+
+    asyncio.run(story())
+
+
+EITHER = ("subscribed", "error")
+
+
+def test_an_option_that_has_expired_can_be_left(desk: Desk) -> None:
+    asked = {"type": "ticks", "symbol": desk.option.name}
+
+    async def story() -> None:
+        async with desk.client(plain, Role.USER) as client:
+            await client.asked("subscribe", asked, "subscribed")
+            await asyncio.to_thread(desk.exchange.advance, f"{EXPIRY + timedelta(days=1)} 11:00:00")
+            # A server looks for the exchange's clock every two seconds.
+            while "code" not in (refused := await client.asked("subscribe", asked, *EITHER)):
+                pass
+            assert refused["code"] == "unknown_symbol"
+            answer = await client.asked("unsubscribe", asked, "unsubscribed", "error")
+            assert answer.get("room") == f"ticks:{desk.option.name}"
 
     asyncio.run(story())
 

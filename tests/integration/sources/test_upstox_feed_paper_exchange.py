@@ -27,7 +27,7 @@ from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.reading.feed_recordings import replayed_recording
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.feed import UpstoxFeed
+from data_fetch.sources.upstox.feed import HEARTBEAT, UpstoxFeed
 from data_fetch.sources.upstox.feed_doors import AuthorisedDoor, FeedDoor, RedirectDoor
 from data_fetch.sources.upstox.feed_replay import EveryKey, replayed
 
@@ -53,6 +53,7 @@ class Exchange:
         sent: Path | None = None,
         recorder: MessageRecorder | None = None,
         rules: LivenessRules = RULES,
+        heartbeat: timedelta = timedelta(seconds=1),
     ) -> None:
         """Frames are recorded by the exchange into the folder *sent*, and by *recorder*."""
         self.clock = clock or ScaledClock(SESSION)
@@ -85,7 +86,7 @@ class Exchange:
             clock=self.clock,
             calendar=MarketCalendar.reviewed,
             rules=rules,
-            heartbeat=timedelta(seconds=1),
+            heartbeat=heartbeat,
             random=Random(1),
             recorder=recorder,
         )
@@ -315,7 +316,7 @@ def test_a_night_on_a_virtual_clock_has_no_alarm() -> None:
     """From 15:28 to 09:16 of the next day, as fast as the machine allows."""
     clock = VirtualClock(datetime(2026, 9, 15, 9, 58, tzinfo=UTC))
     hold = clock.hold()
-    exchange = Exchange(clock, rules=LivenessRules())
+    exchange = Exchange(clock, rules=LivenessRules(), heartbeat=HEARTBEAT)
     try:
         exchange.feed.start()
         until(lambda: len(exchange.feed.board.latest()) == 3)
@@ -335,7 +336,13 @@ def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Pa
     sent, received = tmp_path / "sent", tmp_path / "received"
     clock = VirtualClock(SESSION)
     hold = clock.hold()
-    exchange = Exchange(clock, rules=LivenessRules(), sent=sent, recorder=FeedRecorder(received))
+    exchange = Exchange(
+        clock,
+        rules=LivenessRules(),
+        heartbeat=HEARTBEAT,
+        sent=sent,
+        recorder=FeedRecorder(received),
+    )
     try:
         exchange.feed.start()
         until(lambda: len(exchange.feed.board.latest()) == 3)
@@ -378,7 +385,7 @@ def test_on_a_virtual_clock_a_lost_connection_is_noticed_in_time(kind: str, caus
     """Within ten seconds of the clock, though it leaps from minute to minute."""
     clock = VirtualClock(SESSION)
     hold = clock.hold()
-    exchange = Exchange(clock, rules=LivenessRules())
+    exchange = Exchange(clock, rules=LivenessRules(), heartbeat=HEARTBEAT)
     begins, ends = SESSION + timedelta(seconds=31), SESSION + timedelta(seconds=46)
     exchange.fault(
         kind=kind,

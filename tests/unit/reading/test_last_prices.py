@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zlib import crc32
 
+import orjson
 import pytest
 
 from data_fetch.core.clock import IST, SystemClock
@@ -108,3 +110,28 @@ def test_ticks_are_those_of_the_folder_but_not_of_a_clock_that_was_ahead(tmp_pat
     nifty, tcs = found["NIFTY"], found["TCS"]
     assert (nifty.change_percent, nifty.since, nifty.source) == (1.0, traded, "upstox")
     assert (tcs.change_percent, tcs.since) == (None, tcs.received_at)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param([], id="no object"),
+        pytest.param({TICKS: {"ticks": []}}, id="of no source"),
+        pytest.param({TICKS: {"source": "paper", "ticks": [{"product": "A"}]}}, id="no price"),
+        pytest.param({TICKS: {"source": "paper", "ticks": 1}}, id="no ticks"),
+    ],
+)
+def test_a_file_of_another_version_has_no_ticks(tmp_path: Path, document: object) -> None:
+    settings = settings_in(tmp_path)
+    settings.tick_file.parent.mkdir(parents=True, exist_ok=True)
+    body = orjson.dumps(document)
+    settings.tick_file.write_bytes(b"%08x" % crc32(body) + body)
+
+    assert newest_ticks(settings) == {}
+
+
+def test_a_file_that_cannot_be_read_has_no_ticks(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.tick_file.mkdir(parents=True)
+
+    assert newest_ticks(settings) == {}
