@@ -38,7 +38,11 @@ def is_download(text: bytes) -> bool:
 
 def read_download(text: bytes, underlying: str, expiry: date) -> ParsedChains:
     """The chain in a downloaded table, of *underlying* and *expiry*. Raises ChainError."""
-    lines = list(csv.reader(text.decode("utf-8-sig", "replace").splitlines()))
+    try:
+        lines = list(csv.reader(text.decode("utf-8-sig", "replace").splitlines()))
+    except csv.Error as problem:
+        reason = f"the table cannot be read: {problem}"
+        raise ChainError(FailureKind.NOT_A_CHAIN, reason) from problem
     heading = next((line for line in lines if STRIKE in line), None)
     if heading is None:
         raise ChainError(FailureKind.RENAMED_FIELD, f"no column {STRIKE} in the table")

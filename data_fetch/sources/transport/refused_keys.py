@@ -151,10 +151,18 @@ def _read(file: Path) -> dict[str, Refusal]:
         return {
             key: Refusal(
                 count=int(one["count"]),
-                refused_at=datetime.fromisoformat(one["refused_at"]),
-                answered_at=one["answered_at"] and datetime.fromisoformat(one["answered_at"]),
+                refused_at=_instant(one["refused_at"]),
+                answered_at=None if one["answered_at"] is None else _instant(one["answered_at"]),
             )
             for key, one in orjson.loads(file.read_bytes()).items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
+
+
+def _instant(text: str) -> datetime:
+    """The aware instant of *text*. Raises ValueError, TypeError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return found
