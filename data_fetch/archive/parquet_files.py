@@ -169,6 +169,9 @@ def read_checked(
     except BadFile:
         file.close()
         raise
+    except UNREADABLE as problem:
+        file.close()
+        raise TornFile(path, f"its footer is damaged ({problem})") from problem
     return file
 
 

@@ -160,9 +160,16 @@ def that_lies(path: Path) -> None:
     pq.write_table(honest.read().replace_schema_metadata(facts), path)
 
 
+def with_a_damaged_fact(path: Path) -> None:
+    sound = pq.ParquetFile(path)
+    facts = {**sound.metadata.metadata, b"data_fetch.sorted_by": b"timest\xd2mp"}
+    pq.write_table(sound.read().replace_schema_metadata(facts), path)
+
+
 DAMAGES = [
     (cut, TornFile, "not a complete Parquet file"),
     (emptied, TornFile, "not a complete Parquet file"),
+    (with_a_damaged_fact, TornFile, "its footer is damaged"),
     (of_another_program, ForeignFile, "another program"),
     (of_another_table, ForeignFile, "a file of candles, not of ltp_data"),
     (of_the_other_world, ForeignFile, "of the live world, not of paper"),
