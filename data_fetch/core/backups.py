@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import NoneType
 from typing import Any, Self
 
 from data_fetch.core.errors import SetupError
@@ -26,6 +27,13 @@ class TableDigest:
 
 
 Digests = Mapping[str, TableDigest]
+
+# What the plain members of a record are in JSON.
+KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("revision", "store", "version", "sha256"), (str,)),
+    **dict.fromkeys(("timescaledb", "store_id"), (str, NoneType)),
+    "size_bytes": (int,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +71,19 @@ class BackupRecord:
     def parsed(cls, document: Any, name: str) -> Self:
         """From `document`. Raises SetupError, with the *name* of the file, for anything else."""
         try:
+            for member, kinds in KINDS.items():
+                if not isinstance(document.get(member), kinds):
+                    raise TypeError(f"{member} is {document.get(member)!r}")
             return cls(
                 **{
                     **document,
                     "format": BackupFormat(document["format"]),
                     "world": World(document["world"]),
-                    "taken_at": datetime.fromisoformat(document["taken_at"]),
+                    "taken_at": _instant(document["taken_at"]),
                     "tables": {
-                        name: TableDigest(**digest) for name, digest in document["tables"].items()
+                        name: _digest(**digest) for name, digest in document["tables"].items()
                     },
-                    "archive_files": tuple(document["archive_files"]),
+                    "archive_files": tuple(map(_text, document["archive_files"])),
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
@@ -80,6 +91,25 @@ class BackupRecord:
                 f"{name} is not the record of a backup ({problem})",
                 hint="Name the file that `data-fetch backup create` wrote, with its record beside.",
             ) from problem
+
+
+def _instant(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return found
+
+
+def _digest(rows: object, digest: object) -> TableDigest:
+    if not isinstance(rows, int):
+        raise TypeError(f"{rows!r} is no number of rows")
+    return TableDigest(rows, _text(digest))
+
+
+def _text(found: object) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"{found!r} is no text")
+    return found
 
 
 def differences(expected: Digests, found: Digests) -> list[str]:
