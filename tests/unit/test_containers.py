@@ -49,12 +49,12 @@ def test_what_the_image_is_built_from_is_in_its_context_and_exists() -> None:
     assert [name for name in copied if not (CHECKOUT / name).exists()] == []
 
 
-def test_the_image_is_based_on_a_version_runs_as_no_root_and_starts_a_command() -> None:
+def test_the_image_is_based_on_a_digest_runs_as_no_root_and_starts_a_command() -> None:
     [base] = re.findall(r"^ARG BASE=(\S+)$", IMAGE, re.MULTILINE)
     [entry] = re.findall(r"^ENTRYPOINT (.+)$", IMAGE, re.MULTILINE)
     [command] = re.findall(r"^CMD (.+)$", IMAGE, re.MULTILINE)
 
-    assert re.fullmatch(r"python:3\.\d+-slim-\w+", base)
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
     assert re.findall(r"^USER (.+)$", IMAGE, re.MULTILINE) == [f"{IMAGE_USER}:{IMAGE_USER}"]
     assert json.loads(entry) == ["data-fetch"]
     assert is_command(json.loads(command))
