@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from data_fetch.core.clock import IST, minute_of
-from data_fetch.core.feed.ticks import BestPrices, Detail, Greeks, Tick
+from data_fetch.core.feed.ticks import NO_BEST, NO_DETAIL, Greeks, Tick
 from data_fetch.core.files import new_file, private_folder
 
 ROWS_PER_GROUP = 65_536
@@ -48,9 +48,7 @@ SCHEMA = pa.schema(
         ("minutes", pa.list_(MINUTE_BAR)),
     ]
 )
-NO_DETAIL = Detail(None, None, None, None, None, None)
 NO_GREEKS = dict.fromkeys(Greeks._fields)
-NO_BEST = BestPrices(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import orjson
 
 from data_fetch.core.chains.contract_names import TYPES, Contract
 from data_fetch.core.clock import utc_text
-from data_fetch.core.feed.ticks import BestPrices, Detail, Greeks, Tick
+from data_fetch.core.feed.ticks import NO_BEST, NO_DETAIL, Greeks, Tick
 from data_fetch.core.world import World
 from data_fetch.publishing.stream_messages import (
     CHAIN,
@@ -30,9 +30,7 @@ from data_fetch.publishing.stream_messages import (
 NEEDED = ("pcr_oi", "pcr_volume", "atm_straddle_price")
 SUMMARISED = ("product", "expiry", "spot_price", *NEEDED, "max_pain_strike", "timestamp", "world")
 
-NO_DETAIL = Detail(None, None, None, None, None, None)
 NO_GREEKS = dict.fromkeys(Greeks._fields)
-NO_BEST = BestPrices(None, None, None, None)
 
 Document = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, delete, select
 
 from data_fetch.core.feed.live_prices import FeedCandle, FeedLeg
-from data_fetch.core.feed.ticks import BestPrices, Detail, Greeks
+from data_fetch.core.feed.ticks import NO_BEST, NO_DETAIL, Greeks
 from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.storage.database.store import Guard, Store
 from data_fetch.storage.database.tables import FeedCandleRow, FeedLegRow, table
@@ -17,8 +17,6 @@ from data_fetch.storage.database.upsert import RowValues, upsert
 feed_candles, feed_legs = table(FeedCandleRow), table(FeedLegRow)
 CANDLE_COLUMNS = tuple(column.name for column in feed_candles.columns)
 LEG_COLUMNS = tuple(column.name for column in feed_legs.columns)
-NO_DETAIL = Detail(None, None, None, None, None, None)
-NO_BEST = BestPrices(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,10 @@ class Detail(NamedTuple):
         )
 
 
+NO_BEST = BestPrices(None, None, None, None)
+NO_DETAIL = Detail(None, None, None, None, None, None)
+
+
 # Tuples: an instance of a frozen data class takes several times as long, and these are made
 # thousands of times a second.
 class Tick(NamedTuple):
