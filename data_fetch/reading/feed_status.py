@@ -16,6 +16,10 @@ from data_fetch.storage.database.store import Store
 from data_fetch.storage.feed import StoredDisconnect, disconnects_since, feed_report
 
 NOT_RUNNING = "not running"
+UNDELIVERED = (
+    "Requests bring their prices. Each new connection requests the keys again; if they stay away, "
+    "data-fetch universe shows which symbols the provider still lists."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,19 @@ class FeedSummary:
             parts.append(f"{self.report.unhonoured} not delivered")
         return ", ".join(parts)
 
+    def undelivered(self, most: int) -> list[str]:
+        """A line for each of at most *most* keys that the feed does not deliver, with its reason,
+        and what to do; none when all are delivered, or the collector does not name them."""
+        shown = self.report.unhonoured_keys[:most]
+        if not shown:
+            return []
+        more = self.report.unhonoured - len(shown)
+        return [
+            *(each.line for each in shown),
+            *([f"and {more:,} more"] if more > 0 else []),
+            UNDELIVERED,
+        ]
+
     def document(self) -> dict[str, Any]:
         age, recording = self.tick_age, self.report.recording
         return {
@@ -72,6 +89,7 @@ class FeedSummary:
             "left_out": dict(self.report.left_out),
             "awaited": self.report.awaited,
             "unhonoured": self.report.unhonoured,
+            "unhonoured_keys": [asdict(each) for each in self.report.unhonoured_keys],
             "last_tick": ist_text(self.report.last_tick),
             "last_tick_age_seconds": None if age is None else age.total_seconds(),
             "recording": None if recording is None else asdict(recording),

@@ -86,6 +86,11 @@ class TickNames:
     symbols: Mapping[str, str]
     contracts: Mapping[str, Contract]
 
+    def name_of(self, key: str) -> str | None:
+        """The symbol, or the name of the contract; None for a key of neither."""
+        contract = self.contracts.get(key)
+        return self.symbols.get(key) if contract is None else contract.name
+
 
 class TickPublisher:
     """Brings the ticks of *source* that have *names* to *sink*; each kind waits *pause* seconds
@@ -208,6 +213,7 @@ def feeds_at(
             prices=prices,
             repository=FeedStore(store, context.guard),
             clock=provider.clock,
+            name_of=names.name_of,
             followers=[
                 PriceRefresher(prices, provider.clock),
                 *tick_publishers_at(context, feed.board, names),

@@ -6,7 +6,7 @@ brought, and keeps live prices beside what is collected.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Protocol
@@ -16,7 +16,7 @@ from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
 from data_fetch.core.feed.recorder import RecordingStatus
-from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.feed.report import MOST_NAMED, FeedReport, UnhonouredKey
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.ports import Clock
 from data_fetch.core.timetable import FEED, FEED_CLOSE, Job, Timetable
@@ -46,7 +46,8 @@ class TickFollower(Protocol):
 class FeedService(RecurringService):
     """Runs *feed* from the first tick of its job on, subscribed to what *planner* plans.
 
-    *followers* run as long as the feed does.
+    *name_of* names what a live key is of; None where that is not known. *followers* run as long as
+    the feed does.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FeedService(RecurringService):
         prices: FeedPrices,
         repository: FeedStore,
         clock: Clock,
+        name_of: Callable[[str], str | None],
         followers: Sequence[TickFollower] = (),
     ) -> None:
         self._feed = feed
@@ -66,6 +68,7 @@ class FeedService(RecurringService):
         self._prices = prices
         self._repository = repository
         self._clock = clock
+        self._name_of = name_of
         self._followers = followers
         self._plan = EMPTY_PLAN
         self._begun = False
@@ -131,7 +134,7 @@ class FeedService(RecurringService):
         self._ended += self._feed.take_disconnects()
         # The status may be older than the end of its disconnect.
         present = [] if status.disconnect is None else [status.disconnect]
-        report = feed_report_of(status, self._plan, latest, now)
+        report = feed_report_of(status, self._plan, latest, self._name_of, now)
         self._repository.record(report, [*present, *self._ended])
         self._ended.clear()
 
@@ -143,7 +146,11 @@ class FeedService(RecurringService):
 
 
 def feed_report_of(
-    status: FeedStatus, plan: Plan, latest: Mapping[str, Tick], now: datetime
+    status: FeedStatus,
+    plan: Plan,
+    latest: Mapping[str, Tick],
+    name_of: Callable[[str], str | None],
+    now: datetime,
 ) -> FeedReport:
     """The report of a feed with *status*, the keys of *plan* and the *latest* tick of each."""
     condition = status.condition
@@ -159,4 +166,15 @@ def feed_report_of(
         unhonoured=len(status.unhonoured),
         last_tick=max((tick.received_at for tick in latest.values()), default=None),
         recording=status.recording,
+        unhonoured_keys=tuple(
+            UnhonouredKey(key, name_of(key), reason)
+            for key, reason in _planned_first(status.unhonoured, plan)[:MOST_NAMED]
+        ),
     )
+
+
+def _planned_first(unhonoured: Mapping[str, str], plan: Plan) -> list[tuple[str, str]]:
+    """The keys and reasons of *unhonoured* in the order of *plan*, the most important first."""
+    ranks = {key: rank for rank, key in enumerate(plan.modes)}
+    # The feed may not have followed the plan yet.
+    return sorted(unhonoured.items(), key=lambda each: ranks.get(each[0], len(ranks)))

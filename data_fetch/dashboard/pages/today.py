@@ -31,6 +31,7 @@ from data_fetch.reading.store_source import store_source
 
 EVERY_SECONDS, PRICE_SECONDS = 5.0, 1.0
 MOST_HOLES = 20
+MOST_KEYS = 5
 
 
 def show() -> None:
@@ -75,6 +76,8 @@ def _figures(day: MarketDay) -> None:
     feed = desk().recent(feed_summary, EVERY_SECONDS)
     if feed is not None:
         st.caption(feed_line(feed))
+        for line in feed.undelivered(MOST_KEYS):
+            st.caption(line)
 
 
 def _slots(day: MarketDay) -> None:

@@ -9,9 +9,9 @@ from candle_shelf import Shelf
 from data_fetch.cli.status import feed_lines
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.recorder import RecordingStatus
-from data_fetch.core.feed.report import FeedReport, report_of
+from data_fetch.core.feed.report import FeedReport, UnhonouredKey, report_of
 from data_fetch.dashboard.today_texts import feed_line
-from data_fetch.reading.feed_status import FeedSummary, feed_in
+from data_fetch.reading.feed_status import UNDELIVERED, FeedSummary, feed_in
 from data_fetch.storage.feed import FeedStore
 
 # 10:00 IST of a Wednesday.
@@ -30,6 +30,9 @@ REPORT = FeedReport(
     last_tick=NOW - timedelta(seconds=0.5),
     recording=RecordingStatus(files=44, failed=1, problem="the feed is not recorded: no space"),
 )
+SILENT = "the feed has sent nothing for it, after two requests"
+TCS = UnhonouredKey("NSE_EQ|INE467B01029", "TCS", SILENT)
+UNKNOWN = UnhonouredKey("NSE_EQ|INE000000000", None, "the feed refused: too many keys")
 
 
 def cut(minutes_ago: int, lasted: int | None) -> Disconnect:
@@ -60,6 +63,59 @@ def test_the_report_of_an_earlier_version_says_nothing_of_recordings() -> None:
     del earlier["recording"]
 
     assert report_of(earlier) == replace(REPORT, recording=None)
+
+
+def test_the_report_of_an_earlier_version_counts_keys_and_names_none(shelf: Shelf) -> None:
+    FeedStore(shelf.store).record(REPORT, [])
+    earlier = REPORT.document()
+    del earlier["unhonoured_keys"]
+
+    assert report_of(earlier) == REPORT
+    assert summary(shelf).undelivered(5) == []
+    assert summary(shelf).document()["unhonoured"] == 2
+
+
+@pytest.mark.parametrize(
+    ("named", "most", "lines"),
+    [
+        pytest.param(
+            (TCS, UNKNOWN),
+            2,
+            [
+                f"NSE_EQ|INE467B01029 (TCS): {SILENT}",
+                "NSE_EQ|INE000000000: the feed refused: too many keys",
+            ],
+            id="each with its reason",
+        ),
+        pytest.param(
+            (TCS, UNKNOWN),
+            1,
+            [f"NSE_EQ|INE467B01029 (TCS): {SILENT}", "and 1 more"],
+            id="no more than wanted",
+        ),
+        pytest.param(
+            (TCS,),
+            5,
+            [f"NSE_EQ|INE467B01029 (TCS): {SILENT}", "and 1 more"],
+            id="the report does not name all",
+        ),
+    ],
+)
+def test_keys_that_are_not_delivered_are_named_with_what_to_do(
+    shelf: Shelf, named: tuple[UnhonouredKey, ...], most: int, lines: list[str]
+) -> None:
+    FeedStore(shelf.store).record(replace(REPORT, unhonoured_keys=named), [])
+
+    found = summary(shelf)
+
+    assert found.report.unhonoured_keys == named
+    assert found.undelivered(most) == [*lines, UNDELIVERED]
+    assert list(feed_lines(found))[2] == f"        {lines[0]}"
+    assert found.document()["unhonoured_keys"][0] == {
+        "key": "NSE_EQ|INE467B01029",
+        "symbol": "TCS",
+        "reason": SILENT,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The feed of a collector against the paper exchange, on a virtual clock."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,8 @@ from watcher import Watcher
 
 from data_fetch.core.clock import IST
 from data_fetch.core.feed.disconnects import Disconnect
-from data_fetch.core.feed.report import FeedReport
+from data_fetch.core.feed.report import FeedReport, UnhonouredKey
+from data_fetch.core.feed.subscriptions import NO_ENTRY
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.reading.feed_recordings import recorded_feed_days, replayed_recording
@@ -56,8 +57,17 @@ class FeedEnv:
         self.clock.sleep(datetime(2026, 9, 16, 10, tzinfo=IST) - self.clock.now())
 
     def order(self, **fault: Any) -> None:
+        self._order([fault])
+
+    def silence(self, key: str) -> None:
+        """No frame of the exchange has *key*, from the next connection on, which begins now."""
+        kinds = ("feed-snapshot-missing", "feed-half-mute")
+        dead = [{"kind": kind, "instruments": [key]} for kind in kinds]
+        self._order([*dead, {"kind": "feed-cut", "times": 1}])
+
+    def _order(self, faults: Sequence[dict[str, Any]]) -> None:
         url = f"{self.collector.provider.base_url}/paper/faults"
-        answer = urllib3.request("POST", url, body=orjson.dumps({"fault": [fault]}))
+        answer = urllib3.request("POST", url, body=orjson.dumps({"fault": faults}))
         assert answer.status < 300, answer.data
 
     def until(self, condition: Callable[[FeedReport], object]) -> FeedReport:
@@ -150,7 +160,35 @@ def test_a_symbol_that_is_polled_too_is_subscribed_on_the_same_connection(env: F
 
     assert after.state == "live"
     assert after.since == before.since
-    assert after.unhonoured == 0
+    assert (after.unhonoured, after.unhonoured_keys) == (0, ())
+
+
+def test_a_key_that_is_not_delivered_is_named_with_its_reason(env: FeedEnv) -> None:
+    [stock] = [each for each in env.collector.universe.members if each.symbol == "RELIANCE"]
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+
+    env.silence(stock.live_key)
+    report = env.until(lambda report: report.unhonoured)
+
+    assert report.unhonoured_keys == (UnhonouredKey(stock.live_key, "RELIANCE", NO_ENTRY),)
+    assert report.state == "live"
+
+
+def test_an_option_that_is_not_delivered_has_the_name_of_its_contract(env: FeedEnv) -> None:
+    env.until(lambda report: report.state == "live" and len(report.keys) == 2)
+    env.until(lambda report: report.awaited == 0)
+    midnight = datetime(2026, 9, 16, tzinfo=IST)
+    with env.store.reading() as connection:
+        option, *_ = live_legs(connection, [NIFTY], None, midnight)
+    live_key = option.instrument_key.rpartition("|")[0]
+
+    env.silence(live_key)
+    report = env.until(lambda report: report.unhonoured)
+
+    [named] = report.unhonoured_keys
+    side = option.option_type[0]
+    assert named.symbol == f"NIFTY{option.expiry:%Y%m%d}{side}{option.strike:.0f}"
+    assert (named.key, named.reason) == (live_key, NO_ENTRY)
 
 
 @pytest.mark.parametrize(
