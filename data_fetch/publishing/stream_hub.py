@@ -5,8 +5,9 @@ comes back gets what it missed, or a snapshot. A client that does not read costs
 nothing: what waits for it is bounded, and it is disconnected when it stays behind.
 
 Ticks come several times a second, and a client that missed some wants the present one: their
-rooms keep nothing but the newest value. Contracts expire: a room of ticks without members and
-without a tick for a day is removed.
+rooms keep nothing but the newest value. Of most options it is of interest to no client: in a room
+without members it waits as it came, and gets its number when a client comes. Contracts expire: a
+room of ticks without members and without a tick for a day is removed.
 
 `general` has numbers of its own for summaries; prices of its products it passes on from their
 rooms, with the numbers of those, at most one a second.
@@ -95,21 +96,35 @@ class _Room:
     # The last number that is no longer in the ring.
     forgotten: int = 0
     wanted_at: float | None = None
+    # The newest tick since the last member left.
+    unsent: Update | None = None
     # When it had a member or a new value last.
     used_at: float = 0.0
+
+    def has_news(self, update: Update) -> bool:
+        """Whether *update* is neither older than what is known of its key nor the same."""
+        if self.unsent is not None:
+            return update.at >= self.unsent.at
+        newest = self.newest.get(update.key)
+        return (
+            newest is None
+            or update.at > newest.at
+            or (update.at == newest.at and update.body() != newest.body)
+        )
 
     def add(self, update: Update, as_of: str | None, now: float) -> Message:
         """Number *update* and keep it."""
         self.seq += 1
         self.used_at = now
         head = {"seq": self.seq, "room": self.name, "as_of": as_of}
-        body = b"%b,%b" % (orjson.dumps(head)[:-1], update.body[1:])
+        value = update.body()
+        body = b"%b,%b" % (orjson.dumps(head)[:-1], value[1:])
         sent = Message(update.event, body, update.key, self.name, self.seq)
         replaced = self.newest.get(update.key)
         if replaced is not None:
             # It may stay in the ring, where few will ask for it.
             replaced.message.forget_encoded()
-        self.newest[update.key] = _Newest(update.at, update.body, sent)
+        self.newest[update.key] = _Newest(update.at, value, sent)
         self.ring.append((now, sent))
         self.ring_bytes += len(body)
         self.prune(now)
@@ -195,6 +210,9 @@ class StreamHub:
         """Make *client* a member of a room. It gets the updates after *since*, or, when they
         are not all kept, `resync` and the newest values; those too without *since*."""
         room = self._room(name)
+        if room.unsent is not None:
+            room.add(room.unsent, self._present(), now)
+            room.unsent = None
         self._enter(client, room)
         room.used_at = now
         facts = {
@@ -258,11 +276,11 @@ class StreamHub:
     def publish(self, update: Update, now: float) -> bool:
         """Send *update* to whom it concerns; False for one that is not news."""
         room = self._room(update.room)
-        newest = room.newest.get(update.key)
-        if newest is not None and (
-            update.at < newest.at or (update.at == newest.at and update.body == newest.body)
-        ):
+        if not room.has_news(update):
             return False
+        if is_tick_room(room.name) and not room.members:
+            room.unsent, room.used_at = update, now
+            return True
         if room.name == GENERAL:
             if self._summaries.passes(update.key, update, now):
                 self._publish_general(update, now)
@@ -331,8 +349,11 @@ class StreamHub:
         return max((len(each.outbox) for each in self.clients), default=0)
 
     def _room(self, name: str) -> _Room:
-        seconds = 0.0 if is_tick_room(name) else RING_SECONDS
-        return self._rooms.setdefault(name, _Room(name, seconds))
+        room = self._rooms.get(name)
+        if room is None:
+            seconds = 0.0 if is_tick_room(name) else RING_SECONDS
+            room = self._rooms[name] = _Room(name, seconds)
+        return room
 
     def _enter(self, client: Client, room: _Room) -> None:
         client.rooms.add(room.name)

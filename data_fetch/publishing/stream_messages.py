@@ -46,18 +46,22 @@ def is_chain_room(name: str) -> bool:
 class Update:
     """A value of *key*, as it was at the instant *at*, for the members of *room*.
 
-    *body* is a JSON object with at least one member.
+    *document* has at least one member. One that is large comes as the JSON of it.
     """
 
     event: str
     key: Key
     room: str
     at: datetime
-    body: bytes
+    document: Mapping[str, Any] | orjson.Fragment
 
     @property
     def product(self) -> str:
         return self.key[1]
+
+    def body(self) -> bytes:
+        """The document as a JSON object."""
+        return orjson.dumps(self.document)
 
 
 # Encodes a message for one kind of client.

@@ -42,18 +42,19 @@ def price_update(document: Document) -> Update:
         key=(PRICE, _text(document, "product")),
         room=product_room(document["product"]),
         at=_instant(document),
-        body=orjson.dumps(document),
+        document=document,
     )
 
 
 def chain_update(chain: Document) -> Update:
-    """`chain_update`: a whole option chain."""
+    """`chain_update`: a whole option chain. Its JSON is made now, which takes long: the loop that
+    sends it serves other clients meanwhile."""
     return Update(
         event="chain_update",
         key=(CHAIN, _text(chain, "product"), _text(chain, "expiry")),
         room=chain_room(chain["product"]),
         at=_instant(chain),
-        body=orjson.dumps(chain),
+        document=orjson.Fragment(orjson.dumps(chain)),
     )
 
 
@@ -72,7 +73,7 @@ def summary_update(chain: Document) -> Update:
         key=(SUMMARY, _text(chain, "product"), _text(chain, "expiry")),
         room=GENERAL,
         at=_instant(chain),
-        body=orjson.dumps(summary),
+        document=summary,
     )
 
 
@@ -120,7 +121,7 @@ def _tick_update(event: str, key: tuple[str, str], tick: Document) -> Update:
         key=key,
         room=tick_room(key[1]),
         at=_instant(tick, "received_at"),
-        body=orjson.dumps(tick),
+        document=tick,
     )
 
 

@@ -65,7 +65,7 @@ def own() -> Iterator[OwnRedis]:
 def test_what_is_published_is_what_is_streamed(tick: Tick, facts: dict[str, Any]) -> None:
     [update] = tick_updates(orjson.loads(orjson.dumps(document(NIFTY=tick))))
 
-    assert orjson.loads(update.body) == {
+    assert orjson.loads(update.body()) == {
         "product": "NIFTY", "price": 24_000.5, "received_at": "2026-09-16T05:00:00.123Z",
         "source": "upstox", "world": "live", **facts,
     }  # fmt: skip

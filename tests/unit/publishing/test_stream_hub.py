@@ -366,6 +366,40 @@ def test_a_room_of_ticks_keeps_the_newest_one_for_those_who_come_or_come_back(de
         assert events[-1][1]["price"] == 999.0
 
 
+@pytest.mark.parametrize(
+    ("made", "name", "sent_as"),
+    [
+        pytest.param(tick, "NIFTY", "tick_update", id="of a product"),
+        pytest.param(option_tick, "NIFTY20260922C24000", "option_tick_update", id="of an option"),
+    ],
+)
+def test_only_ticks_for_a_client_are_made_messages_and_numbered(
+    desk: Desk, made: Callable[..., Update], name: str, sent_as: str
+) -> None:
+    """A client that was away has the number of the last tick it got, and lacks one tick only: the
+    newest."""
+    room = tick_room(name)
+    for second in range(1, 100):
+        assert desk.hub.publish(made(name, 1.0, second), second)
+    # Older, so it is no news in a room without members either.
+    assert not desk.hub.publish(made(name, 2.0, 98), 100)
+    assert room not in desk.hub.sequences()
+
+    member = desk.client(now=100)
+    desk.hub.join(member, room, None, 100)
+    assert [(event, data["seq"]) for event, data in read(member)] == [
+        ("subscribed", 1),
+        (sent_as, 1),
+    ]
+    desk.hub.leave(member, room, 101)
+    read(member)
+    for second in (102, 103):
+        desk.hub.publish(made(name, float(second), second), second)
+    desk.hub.join(member, room, Since(1, desk.hub.stream), 104)
+    [(_, subscribed), (_, missed)] = read(member)
+    assert (subscribed["seq"], missed["seq"], missed["price"]) == (2, 2, 103.0)
+
+
 def test_answers_that_are_never_read_do_not_pile_up(desk: Desk) -> None:
     client = desk.client(outbox=Outbox(most_messages=10))
     for number in range(20):
