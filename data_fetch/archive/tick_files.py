@@ -6,15 +6,17 @@ They are made of the recorded messages, and can be made again.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import count, groupby, islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet as pq
 
-from data_fetch.core.clock import IST, minute_of
+from data_fetch.archive.parquet_files import UNREADABLE
+from data_fetch.archive.recording_folder import minute_paths
+from data_fetch.core.clock import minute_of
+from data_fetch.core.errors import SetupError
 from data_fetch.core.feed.ticks import NO_BEST, NO_DETAIL, Greeks, Tick
 from data_fetch.core.files import new_file, private_folder
 
@@ -60,16 +62,18 @@ class TickFile:
 
 
 def write_ticks(ticks: Iterable[Tick], folder: Path) -> Iterator[TickFile]:
-    """Write *ticks* into files in *folder*, and yield each when it is complete. A file that is
-    there is replaced.
+    """Write *ticks* into files in *folder*, and yield each when it is complete. A file with ticks
+    that is there is replaced.
 
     Prices are rupees, quantities shares, *iv* is a fraction, greeks are the provider's; *minutes*
     are the last whole minute and the running one. Memory is bounded by one group of rows. Raises
-    OSError.
+    OSError, and SetupError where a file of something else is there: the recordings themselves have
+    such names.
     """
     written: set[Path] = set()
     for minute, received in groupby(ticks, lambda tick: minute_of(tick.received_at)):
-        path = next(path for path in _paths(folder, minute) if path not in written)
+        path = next(path for path in minute_paths(folder, minute) if path not in written)
+        _refuse_other(path)
         written.add(path)
         private_folder(path.parent)
         rows = 0
@@ -80,11 +84,20 @@ def write_ticks(ticks: Iterable[Tick], folder: Path) -> Iterator[TickFile]:
         yield TickFile(path, rows)
 
 
-def _paths(folder: Path, minute: datetime) -> Iterator[Path]:
-    """The names of files of *minute*: several if the clock was set back into it."""
-    local = minute.astimezone(IST)
-    names = (f"{local:%H%M}" if number == 1 else f"{local:%H%M}-{number}" for number in count(1))
-    return (folder / local.date().isoformat() / f"{name}.parquet" for name in names)
+def _refuse_other(path: Path) -> None:
+    """Raises SetupError if *path* is there and has no ticks."""
+    if path.exists() and not _has_ticks(path):
+        raise SetupError(
+            f"{path} is there and is no file of ticks",
+            hint="Name another folder for the ticks: nothing else is replaced.",
+        )
+
+
+def _has_ticks(path: Path) -> bool:
+    try:
+        return bool(pq.read_schema(path).equals(SCHEMA))
+    except UNREADABLE:
+        return False
 
 
 def _row(tick: Tick) -> dict[str, Any]:

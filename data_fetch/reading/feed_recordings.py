@@ -6,12 +6,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from data_fetch.archive.feed_recordings import (
-    minute_name,
-    read_recordings,
-    recorded_days,
-    recording_files,
-)
+from data_fetch.archive.feed_recordings import read_recordings
+from data_fetch.archive.recording_folder import minute_name, recorded_days, recording_files
 from data_fetch.core.errors import SetupError
 from data_fetch.core.feed.tick_summary import TickSummary
 from data_fetch.core.feed.ticks import Tick, TickCounts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from data_fetch.archive.feed_recordings import FeedRecorder, prune_recordings
+from data_fetch.archive.recording_folder import prune_recordings
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.clock import IST
@@ -161,7 +161,10 @@ def recorder_at(settings: Settings, now: datetime) -> MessageRecorder:
         prune_recordings(folder, now.astimezone(IST).date() - timedelta(days=days))
     except OSError as problem:
         log.warning("feed_recordings_not_removed", extra={"problem": str(problem)})
-    return FeedRecorder(folder, RESERVED_BYTES)
+    # Parquet takes a quarter of a second to load, and 30 MB.
+    from data_fetch.archive.feed_recordings import recorder_in
+
+    return recorder_in(folder, reserved=RESERVED_BYTES)
 
 
 def feeds_at(

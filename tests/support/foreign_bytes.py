@@ -25,7 +25,7 @@ from starlette.types import Message
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_rows import NIFTY_KEY, contract, row
 
-from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
+from data_fetch.archive.feed_recordings import read_recordings, write_minute
 from data_fetch.archive.manifest_file import read_manifest
 from data_fetch.archive.parquet_files import read_checked, write_table_file
 from data_fetch.archive.raw_responses import RawResponseStore, StoredResponse
@@ -36,6 +36,7 @@ from data_fetch.core.chains.chains import RawResponse
 from data_fetch.core.clock import VirtualClock
 from data_fetch.core.env_file import read_env_file
 from data_fetch.core.errors import DataFetchError, OutsideError
+from data_fetch.core.feed.recorder import RecordedMessage
 from data_fetch.core.feed.ticks import TickBook
 from data_fetch.core.market.table import parse_override
 from data_fetch.core.pacing import RateRules
@@ -218,16 +219,12 @@ def _feed_messages(_: Path) -> Sequence[bytes]:
 
 
 def _recording(body: bytes, folder: Path) -> object:
-    return list(read_recordings([_file(body, folder, "0915.feed.gz")]))
+    return list(read_recordings([_file(body, folder, "0915.parquet")]))
 
 
-def _recordings(_: Path) -> Sequence[bytes]:
-    with TemporaryDirectory() as folder:
-        recorder = FeedRecorder(Path(folder))
-        recorder.add(b"a message", NOW)
-        recorder.add("a text", NOW)
-        recorder.close()
-        return [file.read_bytes() for file in recording_files(Path(folder))]
+def _recorded_minute(folder: Path) -> bytes:
+    messages = [RecordedMessage(NOW, each) for each in (b"a message", "a text")]
+    return write_minute(folder, NOW, [messages]).read_bytes()
 
 
 def _nse_chain(body: bytes, _: Path) -> object:
@@ -538,7 +535,7 @@ PARSERS = {
     "Upstox: a text of the feed": Parser(
         _text(refusal_in), _of({"status": "failed", "method": "sub", "error": "too many keys"})
     ),
-    "a recording of the feed": Parser(_recording, _recordings),
+    "a recording of the feed": Parser(_recording, _made(_recorded_minute)),
     "NSE: option chain": Parser(_nse_chain, nse_chain),
     "NSE: expiries": Parser(
         _nse_expiries, _of({"expiryDates": ["31-Jul-2025"], "strikePrice": ["1400.00"]})

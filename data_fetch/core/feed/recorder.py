@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class RecordedMessage(NamedTuple):
+    """A message, and when it was received (UTC)."""
+
+    received_at: datetime
+    message: bytes | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +23,13 @@ class RecordingStatus:
 
 
 class MessageRecorder(Protocol):
-    """Gets every message of a feed, in its thread and in order. It returns soon, and raises
-    nothing: a recording that fails must not end the feed."""
+    """Gets every message of a feed, in its thread and in order. It returns at once, and raises
+    nothing: a recording that fails, or hangs, must not end the feed."""
 
     def add(self, message: bytes | str, received_at: datetime) -> None: ...
 
     def close(self) -> None:
-        """No message comes for now; another may come later."""
+        """No message comes for now; another may come later. It returns within seconds."""
 
     def status(self) -> RecordingStatus | None:
         """How it goes; None where nothing is to be recorded."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from feed_folders import patient_recorder
 from feed_stub import NIFTY, RELIANCE, live_prices, snapshot
 
-from data_fetch.archive.feed_recordings import FeedRecorder
 from data_fetch.cli.main import main
 
 Printed = tuple[int, str, str]
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def recorded(folder: Path) -> Path:
     """Two minutes with a snapshot, ninety seconds of prices, and one message of junk."""
-    recorder = FeedRecorder(folder)
+    recorder = patient_recorder(folder)
     recorder.add(snapshot({NIFTY: 25_000.0, RELIANCE: 1_400.0}, START), START)
     for n in range(1, 90):
         recorder.add(live_prices({NIFTY: 25_000.0 + n}, START + n * SECOND), START + n * SECOND)
@@ -62,7 +62,7 @@ def test_without_a_recording_the_settings_are_named(folder: Path, run: Run) -> N
 
 
 def test_days_are_listed_with_minutes_messages_and_bytes(recorded: Path, run: Run) -> None:
-    size = sum(file.stat().st_size for file in recorded.rglob("*.gz"))
+    size = sum(file.stat().st_size for file in recorded.rglob("*.parquet"))
 
     code, out, _ = run("recordings")
     _, document, _ = run("recordings", "--json")
@@ -94,7 +94,7 @@ def test_a_replay_shows_what_a_day_contains(recorded: Path, run: Run) -> None:
 
 
 def test_a_damaged_file_is_named(recorded: Path, run: Run) -> None:
-    damaged = recorded / "2026-09-16" / "1030.feed.gz"
+    damaged = recorded / "2026-09-16" / "1030.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-20])
     named = f"{damaged} is damaged: it ends where it cannot be read\n"
 
@@ -144,10 +144,21 @@ def test_an_export_has_the_ticks_of_each_minute_in_a_parquet_file(
     assert rows == [(RELIANCE, 1, 1_400.0), (NIFTY, 90, 25_089.0)]
 
 
+def test_an_export_replaces_no_recording(recorded: Path, run: Run) -> None:
+    before = {file: file.read_bytes() for file in recorded.rglob("*.parquet")}
+
+    code, _, err = run("export", "2026-09-16", str(recorded))
+
+    assert code == 2
+    assert "1030.parquet is there and is no file of ticks" in err
+    assert "Name another folder" in err
+    assert {file: file.read_bytes() for file in recorded.rglob("*.parquet")} == before
+
+
 def test_an_export_of_a_damaged_recording_has_what_is_before_the_damage(
     recorded: Path, run: Run, tmp_path: Path
 ) -> None:
-    damaged = recorded / "2026-09-16" / "1031.feed.gz"
+    damaged = recorded / "2026-09-16" / "1031.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-20])
 
     code, _, err = run("export", "2026-09-16", str(tmp_path / "ticks"))

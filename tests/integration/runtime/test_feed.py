@@ -7,10 +7,11 @@ from pathlib import Path
 import orjson
 import pytest
 import redis
+from feed_folders import patient_recorder
 from feed_stub import PATIENCE_SECONDS
 from own_redis import OwnRedis, own_redis
 
-from data_fetch.archive.feed_recordings import FeedRecorder, recorded_days
+from data_fetch.archive.recording_folder import recorded_days
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.feed.modes import Mode
@@ -74,7 +75,7 @@ def test_days_of_recordings_that_are_too_old_are_removed_at_the_start(
     tmp_path: Path, days: str, kept: list[int]
 ) -> None:
     settings = Settings.load({"DATA_SOURCE": "paper", "FEED_RECORDING_DAYS": days}, tmp_path)
-    earlier = FeedRecorder(settings.feed_folder)
+    earlier = patient_recorder(settings.feed_folder)
     for number in range(4):
         earlier.add(b"a message", AT - number * timedelta(days=1))
     earlier.close()

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from feed_folders import patient_recorder
 from feed_stub import (
     BANK,
     EVENING,
@@ -32,7 +33,8 @@ from feed_stub import (
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from upstox_stub import FreePacing, keeper
 
-from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
+from data_fetch.archive.feed_recordings import read_recordings
+from data_fetch.archive.recording_folder import recording_files
 from data_fetch.core.clock import ScaledClock, VirtualClock
 from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.modes import Mode
@@ -562,7 +564,7 @@ def test_the_other_world_is_refused(stub: FeedStub) -> None:
 
 
 def test_what_was_recorded_has_the_ticks_of_the_board(stub: FeedStub, tmp_path: Path) -> None:
-    feed = feed_of(stub, recorder=FeedRecorder(tmp_path))
+    feed = feed_of(stub, recorder=patient_recorder(tmp_path))
     started(feed, stub)
     stub.send(b"\xff junk", '{"error":"a text"}')
     for second in range(2, 5):

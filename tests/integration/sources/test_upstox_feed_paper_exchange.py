@@ -11,10 +11,12 @@ import orjson
 import pytest
 import urllib3
 from exchange_client import ExchangeClient, ManualClock
+from feed_folders import patient_recorder
 from feed_stub import reaches, until
 from upstox_stub import FreePacing, keeper
 
-from data_fetch.archive.feed_recordings import FeedRecorder, read_recordings, recording_files
+from data_fetch.archive.feed_recordings import read_recordings
+from data_fetch.archive.recording_folder import recording_files
 from data_fetch.core.clock import ScaledClock, VirtualClock
 from data_fetch.core.feed.liveness import FeedState, LivenessRules
 from data_fetch.core.feed.modes import Mode
@@ -341,7 +343,7 @@ def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Pa
         rules=LivenessRules(),
         heartbeat=HEARTBEAT,
         sent=sent,
-        recorder=FeedRecorder(received),
+        recorder=patient_recorder(received),
     )
     try:
         exchange.feed.start()

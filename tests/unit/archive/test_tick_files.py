@@ -2,13 +2,17 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pyarrow import parquet as pq
 
 from data_fetch.archive import tick_files
+from data_fetch.archive.feed_recordings import write_minute
 from data_fetch.archive.tick_files import write_ticks
+from data_fetch.core.errors import SetupError
 from data_fetch.core.feed.modes import Mode
+from data_fetch.core.feed.recorder import RecordedMessage
 from data_fetch.core.feed.ticks import (
     BestPrices,
     Detail,
@@ -40,6 +44,12 @@ WHOLE = Tick(
         (MinuteBar(ms_of_instant(AT), 100.0, 101.0, 99.0, 100.5, 150),),
     ),
 )
+
+
+def recording() -> bytes:
+    with TemporaryDirectory() as folder:
+        message = RecordedMessage(AT, b"x")
+        return write_minute(Path(folder), AT, [[message]]).read_bytes()
 
 
 def names(folder: Path) -> list[str]:
@@ -109,6 +119,20 @@ def test_a_second_export_replaces_the_first(tmp_path: Path) -> None:
 
     assert names(tmp_path) == ["2026-09-16/1030.parquet"]
     assert pq.read_metadata(file.path).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1 damaged", recording()], ids=["empty", "damaged", "a recording"]
+)
+def test_a_file_of_something_else_is_not_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "2026-09-16" / "1030.parquet"
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+    with pytest.raises(SetupError, match="is there and is no file of ticks"):
+        list(write_ticks([POOR], tmp_path))
+
+    assert path.read_bytes() == content
 
 
 def test_a_long_minute_is_written_group_by_group(
