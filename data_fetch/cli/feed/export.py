@@ -17,8 +17,8 @@ from data_fetch.runtime.settings import process_settings
 def command(place: str, folder: Path, as_json: bool) -> None:
     """Write the ticks of a recording into FOLDER, in Parquet, a file for each minute.
 
-    The recording is named as for `feed replay`. Files of the same minutes are replaced. Exit status
-    3 when a file of the recording is damaged.
+    The recording is named as for `feed replay`. Files with ticks of the same minutes are replaced,
+    other files are not. Exit status 3 when a file of the recording is damaged.
     """
     recorded = recorded_ticks(process_settings(), place)
     files = list(write_ticks(recorded.ticks, folder))

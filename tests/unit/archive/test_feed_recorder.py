@@ -9,7 +9,6 @@ from effort import PATIENCE_SECONDS
 from feed_stub import until
 
 from data_fetch.archive.feed_recorder import (
-    CLOSE_SECONDS,
     GROUP_BYTES,
     MESSAGE_BYTES,
     TOO_SLOW,
@@ -165,10 +164,6 @@ def test_the_end_of_a_feed_does_not_wait_for_a_disk_that_hangs(disk: Disk) -> No
     disk.answers.set()
     until(lambda: len(disk.written()) == 2)
     assert recorder.status().failed == 2
-
-
-def test_the_usual_wait_is_seconds() -> None:
-    assert 0 < CLOSE_SECONDS <= 10
 
 
 def test_what_an_earlier_writer_holds_counts_for_the_next_one(disk: Disk) -> None:
