@@ -8,7 +8,8 @@ from datetime import datetime
 class Disconnect:
     """The feed was away for *keys* from *began* to *ended* (UTC); None: it still is.
 
-    *began* is the last instant with a sign of life, *ended* that of the first prices after it.
+    *began* is the last instant with a sign of life, *ended* that of the first prices after it: of
+    live ones while a market is open, else of a snapshot.
     """
 
     began: datetime

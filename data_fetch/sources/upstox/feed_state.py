@@ -123,10 +123,12 @@ class FeedFacts:
         if not message.ticks:
             return
         self.board.put(message.ticks)
-        self._end_disconnect(at)
         if message.live:
             self.waits.reset()
             self.liveness.ticked(self.liveness.sentinels & message.ticks.keys(), at)
+        # A connection may bring its snapshot and be mute from then on.
+        if message.live or not self._is_expected:
+            self._end_disconnect(at)
 
     def is_worn(self, opened_at: datetime, now: datetime) -> bool:
         """Whether the connection of *opened_at* is to be renewed at *now*."""
@@ -160,6 +162,11 @@ class FeedFacts:
         condition = self.liveness.condition(now, self.calendar())
         self._publish(condition)
         return condition
+
+    @property
+    def _is_expected(self) -> bool:
+        """Whether live prices had to come when the feed was looked at last."""
+        return self.status is not None and self.status.condition.expected
 
     def _publish(self, condition: Condition) -> None:
         if self.status is None or condition != self.status.condition:

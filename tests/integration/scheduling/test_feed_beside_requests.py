@@ -173,7 +173,7 @@ def test_a_mute_socket_is_given_up_after_ten_seconds_of_the_clock(tmp_path: Path
     beside = collected(tmp_path / "beside", mute, feed=True, until="09:22")
 
     assert beside.facts == alone.facts
-    disconnect, *later = beside.disconnects
+    [disconnect] = beside.disconnects
     assert disconnect.cause == (
         "no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since 09:17:55 IST, though the "
         "market is open"
@@ -181,9 +181,6 @@ def test_a_mute_socket_is_given_up_after_ten_seconds_of_the_clock(tmp_path: Path
     assert disconnect.began == at("09:17:55")
     assert disconnect.ended is not None
     assert at("09:19:30") <= disconnect.ended <= at("09:20:45")
-    # A snapshot that comes late, on a busy machine, ends it; a connection that had no live price
-    # for ten seconds before is given up all the same.
-    assert [each for each in later if not at("09:19:30") <= each.began <= at("09:20:45")] == []
     assert disconnect.keys > len(SYMBOLS)
     assert beside.reports["09:17"].state == "live"
     # By 09:18:12 the next connection is mute as well.

@@ -152,9 +152,41 @@ def test_a_mute_connection_is_given_up_though_it_answers_pings(
     assert stub.pings > 0
     assert seen[0].startswith("mute: no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since")
     assert seen[1].startswith("dead: no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since")
-    until(lambda: feed.status().disconnect is None)
+    tick(stub, 2)
+    reaches(feed, FeedState.LIVE)
     [disconnect] = feed.take_disconnects()
     assert disconnect.cause.startswith("no price of")
+
+
+def test_a_snapshot_ends_no_disconnect_while_prices_are_expected(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    started(feed, stub)
+
+    stub.cut()
+    # The second connection brings its snapshot and is mute, and so it is given up.
+    until(lambda: len(stub.sockets) == 3)
+    assert feed.take_disconnects() == []
+    tick(stub, 2)
+    reaches(feed, FeedState.LIVE)
+
+    [disconnect] = feed.take_disconnects()
+    assert disconnect.cause == "the connection was cut"
+
+
+def test_at_night_a_snapshot_ends_a_disconnect(stub: FeedStub) -> None:
+    stub.greeting = lambda: [market_info(NORMAL_CLOSE)]
+    feed = feed_of(stub, EVENING)
+    feed.start()
+    try:
+        until(lambda: len(feed.board.latest()) == 3)
+        stub.cut()
+        ended: list[str] = []
+        until(lambda: ended.extend(each.cause for each in feed.take_disconnects()) or ended)
+    finally:
+        feed.stop()
+
+    assert ended == ["the connection was cut"]
 
 
 def test_a_connection_without_pongs_is_given_up_at_night_too(stub: FeedStub) -> None:
