@@ -10,11 +10,12 @@ from data_fetch.archive.recording_folder import prune_recordings
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
 from data_fetch.core.clock import IST
+from data_fetch.core.feed.liveness import Sentinel
 from data_fetch.core.feed.recorder import MessageRecorder, NoRecorder
 from data_fetch.core.feed.ticks import Tick
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.instruments.universe import Universe
-from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.core.market.members import Members
 from data_fetch.core.ports import SlotListener, TickSource
 from data_fetch.core.settings import Settings
@@ -34,7 +35,7 @@ from data_fetch.sources.upstox.feed_doors import AuthorisedDoor
 from data_fetch.sources.upstox.limits import FEED_LIMITS
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.feed import FeedStore
-from data_fetch.storage.instruments.contracts import listed_options
+from data_fetch.storage.instruments.contracts import listed_options, nearest_future
 from data_fetch.storage.live_prices import LivePrices
 from data_fetch.storage.quotes import QuoteStore
 
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 # A recording is no reason for a disk that is full: everything else that is collected comes first.
 RESERVED_BYTES = 2_000_000_000
+# Its future trades until the close, also on days on which the index ends with the auction.
+FUTURE_ON = "NSE_INDEX|Nifty 50"
 # The tick file is written as a whole.
 FILE_PAUSE_SECONDS = 0.2
 
@@ -167,6 +170,16 @@ def recorder_at(settings: Settings, now: datetime) -> MessageRecorder:
     return recorder_in(folder, reserved=RESERVED_BYTES)
 
 
+def sentinels_on(store: Store, day: date) -> Mapping[str, Sentinel]:
+    """What shows on *day* whether prices come: indices, and the nearest future of Nifty where the
+    master lists one. Raises StoreUnreachable."""
+    with store.reading() as connection:
+        future = nearest_future(connection, [FUTURE_ON], day)
+    if future is None:
+        return SENTINELS
+    return {**SENTINELS, future.live_key: Sentinel(future.symbol, FUTURES_AND_OPTIONS)}
+
+
 def feeds_at(
     context: CollectorContext,
     universe: Universe,
@@ -177,6 +190,8 @@ def feeds_at(
     settings, provider, store = context.settings, context.provider, context.store
     if not settings.has_feed:
         return []
+    now = provider.clock.now()
+    sentinels = sentinels_on(store, now.astimezone(IST).date())
     options = ListedOptions(store)
     symbols = {each.live_key: each.symbol for each in universe.members}
     names = TickNames(symbols, options.contracts)
@@ -185,10 +200,11 @@ def feeds_at(
         base_url=provider.base_url,
         clock=provider.clock,
         calendar=lambda: calendar,
-        recorder=recorder_at(settings, provider.clock.now()),
+        sentinels=sentinels,
+        recorder=recorder_at(settings, now),
     )
     polling = Polling(settings, store, universe.members)
-    members = Members.as_of(universe.members, provider.clock.now())
+    members = Members.as_of(universe.members, now)
     prices = FeedPrices(
         members=members,
         calendar=calendar,
@@ -200,7 +216,7 @@ def feeds_at(
         FeedService(
             feed=feed,
             planner=FeedPlanner(
-                sentinels=list(SENTINELS),
+                sentinels=list(sentinels),
                 universe=universe.members,
                 polled=lambda: polling.poll_targets().polled,
                 options=options.on,

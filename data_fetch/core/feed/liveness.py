@@ -5,7 +5,7 @@ expected by *sentinels*, keys that tick about once a second while their market i
 while both the calendar and the feed's own market status say that it is.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum, auto
@@ -92,13 +92,18 @@ class _Reported:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """An instrument that ticks about once a second in the hours of *group*."""
+
+    name: str
+    group: TradingGroup
+
+
 class Liveness:
-    """The facts of one feed, and the condition that follows from them.
+    """The facts of one feed, and the condition that follows from them. *sentinels* are by key."""
 
-    *sentinels* maps their keys to the group by whose hours they tick.
-    """
-
-    def __init__(self, sentinels: Mapping[str, TradingGroup], rules: LivenessRules) -> None:
+    def __init__(self, sentinels: Mapping[str, Sentinel], rules: LivenessRules) -> None:
         self._sentinels = dict(sentinels)
         self._rules = rules
         self._phase = _Phase.STOPPED
@@ -176,7 +181,7 @@ class Liveness:
 
     @property
     def groups(self) -> frozenset[TradingGroup]:
-        return frozenset(self._sentinels.values())
+        return frozenset(each.group for each in self._sentinels.values())
 
     def condition(self, now: datetime, calendar: MarketCalendar) -> Condition:
         """The condition at *now*. One whose state has not changed keeps its instant."""
@@ -248,12 +253,12 @@ class Liveness:
         earliest = min(openings.values())
         self._silent_since = silent_since = max(earliest, ticked_at or earliest)
         silence = now - silent_since
-        names = " and ".join(sorted(openings))
         if silence > self._rules.mute_after:
             state = FeedState.DEAD if silence > self._rules.dead_after else FeedState.MUTE
             return Condition(
                 state=state,
-                cause=f"no price of {names} since {_time(silent_since)}, though the market is open",
+                cause=f"no price of {self._names(openings)} since {_time(silent_since)}, "
+                "though the market is open",
                 since=silent_since,
                 expected=True,
             )
@@ -269,8 +274,8 @@ class Liveness:
     def _openings(self, now: datetime, calendar: MarketCalendar) -> dict[str, datetime]:
         """The sentinels that have to tick at *now*, and since when they have had to."""
         found = {}
-        for key, group in self._sentinels.items():
-            opening = open_since(calendar, group, now)
+        for key, sentinel in self._sentinels.items():
+            opening = open_since(calendar, sentinel.group, now)
             if opening is None:
                 continue
             reported = self._statuses.get(key.partition("|")[0])
@@ -287,6 +292,9 @@ class Liveness:
         ticked_at = self._last_ticks.get(key)
         return ticked_at is not None and ticked_at - reported.since >= LAST_PRINTS
 
+    def _names(self, keys: Container[str]) -> str:
+        return ", ".join(each.name for key, each in self._sentinels.items() if key in keys)
+
     def _why_closed(self) -> str:
         closed = sorted(
             f"{segment} is {reported.status}"
@@ -294,7 +302,7 @@ class Liveness:
             if (reported := self._statuses.get(segment)) is not None
             and reported.status is not MarketStatus.NORMAL_OPEN
         )
-        hours = f"the market of {' and '.join(sorted(self._sentinels))} is closed"
+        hours = f"the market of {self._names(self._sentinels)} is closed"
         return f"no price is expected: {', '.join(closed) or hours}"
 
 

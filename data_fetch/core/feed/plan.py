@@ -136,6 +136,11 @@ def subscriptions(modes: Mapping[str, Mode], most: int = KEYS_IN_A_REQUEST) -> l
     return changes(EMPTY_PLAN, Plan(modes), most)
 
 
+def mode_changes(modes: Mapping[str, Mode], most: int = KEYS_IN_A_REQUEST) -> list[Request]:
+    """The requests that change subscribed keys to *modes*."""
+    return list(_by_mode(Method.CHANGE_MODE, Plan(modes), list(modes), most))
+
+
 def _by_mode(method: Method, plan: Plan, keys: Sequence[str], most: int) -> Iterator[Request]:
     for mode in Mode:
         yield from _requests(method, mode, [key for key in keys if plan.modes[key] is mode], most)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from data_fetch.core.feed.mode_changes import ModeChanges
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Method, Request, subscriptions
 from data_fetch.core.feed.ticks import Tick
@@ -33,7 +34,7 @@ class _Awaited:
 
 
 class Subscriptions:
-    """The requested keys of one connection that have no entry yet.
+    """The requested keys of one connection that have no entry yet, or are in another mode.
 
     A key without one is requested once more *honoured_within* later, and reported as unhonoured
     after as long again, with the feed's last refusal as the reason if there was one.
@@ -43,6 +44,7 @@ class Subscriptions:
         self._honoured_within = honoured_within
         self._awaited: dict[str, _Awaited] = {}
         self._unhonoured: dict[str, str] = {}
+        self._changes = ModeChanges(honoured_within)
         self._refusal = ""
 
     @property
@@ -52,32 +54,42 @@ class Subscriptions:
     @property
     def unhonoured(self) -> Mapping[str, str]:
         """The keys that were not honoured, with the reason."""
-        return dict(self._unhonoured)
+        return {**self._changes.unhonoured, **self._unhonoured}
 
     def begin(self) -> None:
         """A connection begins: nothing is requested on it yet."""
         self._awaited.clear()
         self._unhonoured.clear()
+        self._changes.begin()
         self._refusal = ""
 
     def sent(self, request: Request, at: datetime) -> None:
         """*request* was sent."""
-        if request.method is Method.UNSUBSCRIBE:
-            for key in request.keys:
-                self._awaited.pop(key, None)
-                self._unhonoured.pop(key, None)
-        elif request.method is Method.SUBSCRIBE:
-            assert request.mode is not None
-            for key in request.keys:
-                known = self._awaited.get(key)
-                self._awaited[key] = _Awaited(request.mode, at, again=known is not None)
+        match request.method:
+            case Method.UNSUBSCRIBE:
+                self._changes.drop(request.keys)
+                for key in request.keys:
+                    self._awaited.pop(key, None)
+                    self._unhonoured.pop(key, None)
+            case Method.CHANGE_MODE:
+                assert request.mode is not None
+                self._changes.sent(request, at)
+                for key in request.keys:
+                    if key in self._awaited:
+                        self._awaited[key].mode = request.mode
+            case Method.SUBSCRIBE:
+                assert request.mode is not None
+                for key in request.keys:
+                    known = self._awaited.get(key)
+                    self._awaited[key] = _Awaited(request.mode, at, again=known is not None)
 
     def refused(self, text: str) -> None:
         """The feed sent a refusal that names no key."""
         self._refusal = text
 
-    def seen(self, keys: Container[str]) -> None:
-        """A message has entries for *keys*."""
+    def seen(self, keys: Container[str], ticks: Mapping[str, Tick]) -> None:
+        """A message has entries for *keys*, of which *ticks* were taken."""
+        self._changes.seen(ticks)
         if self._awaited:
             for key in [each for each in self._awaited if each in keys]:
                 del self._awaited[key]
@@ -86,13 +98,16 @@ class Subscriptions:
                 del self._unhonoured[key]
 
     def overdue(self, now: datetime, alive_since: datetime | None) -> list[Request]:
-        """What to send again; a key that has been requested twice becomes unhonoured.
+        """What to send again; a key for which this has been done becomes unhonoured.
 
         *alive_since* is since when other prices have been coming; while none come (None) a missing
         entry says nothing.
         """
-        if alive_since is None or not self._awaited:
+        if alive_since is None:
             return []
+        return [*self._subscribed_again(now, alive_since), *self._changes.overdue(now)]
+
+    def _subscribed_again(self, now: datetime, alive_since: datetime) -> list[Request]:
         late = {
             key: each
             for key, each in self._awaited.items()

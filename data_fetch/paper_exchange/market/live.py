@@ -60,6 +60,12 @@ class LiveDay:
     def is_index(self) -> bool:
         return isinstance(self.tradable, Listing) and self.tradable.isin is None
 
+    @property
+    def is_future_on_index(self) -> bool:
+        """Whether it is a future whose underlying is an index."""
+        one = self.tradable
+        return isinstance(one, Contract) and one.kind == "FUT" and one.underlying.isin is None
+
     def position(self, now: Moment) -> tuple[int, int]:
         """The last row with a trade, and its trade count; (-1, 0) before the first."""
         return position_in(self.rows, self.day, now)

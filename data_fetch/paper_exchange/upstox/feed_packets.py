@@ -71,7 +71,8 @@ class _State:
 class FeedPackets:
     """What the packets of any instant are made from.
 
-    A book without a new trade is worth a packet after *book_seconds* at the earliest.
+    A book without a new trade is worth a packet after *book_seconds* at the earliest. Those of
+    futures on indices, which change all the time, are so when they have changed.
     """
 
     def __init__(self, market: PaperMarket, book_seconds: int) -> None:
@@ -135,7 +136,7 @@ class FeedInstant:
         if traded or (mode is Mode.LTPC and live.auction(self.now) is None):
             return traded
         every = live.book_seconds
-        if live.auction(self.now) is None:
+        if live.auction(self.now) is None and not live.is_future_on_index:
             every = max(every, self._parts.book_seconds)
         return _count(at, 0, every) != _count(since, 0, every)
 

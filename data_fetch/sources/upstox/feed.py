@@ -20,13 +20,12 @@ from data_fetch.core.clock import stopwatch
 from data_fetch.core.errors import DataFetchError, RateLimited, Stopped, TokenRejected
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.heartbeat import Heartbeat
-from data_fetch.core.feed.liveness import Condition, Liveness, LivenessRules
+from data_fetch.core.feed.liveness import Condition, Liveness, LivenessRules, Sentinel
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
 from data_fetch.core.feed.recorder import MessageRecorder, NoRecorder
 from data_fetch.core.feed.subscriptions import KeyState, Subscriptions, key_states
 from data_fetch.core.feed.waits import Waits
 from data_fetch.core.market.calendar import INDEX, MarketCalendar
-from data_fetch.core.market.session import TradingGroup
 from data_fetch.core.ports import Clock, Hold
 from data_fetch.sources.transport.tick_board import TickBoard
 from data_fetch.sources.upstox.feed_connection import FeedConnection
@@ -34,9 +33,10 @@ from data_fetch.sources.upstox.feed_doors import FeedDoor, Socket, open_socket
 from data_fetch.sources.upstox.feed_looks import LOOK_SECONDS
 from data_fetch.sources.upstox.feed_state import FeedFacts, FeedStatus
 
-SENTINELS: Mapping[str, TradingGroup] = {
-    "NSE_INDEX|Nifty 50": INDEX,
-    "NSE_INDEX|Nifty Bank": INDEX,
+# Indices are not computed while the closing auction goes on: for a whole day a future is added.
+SENTINELS: Mapping[str, Sentinel] = {
+    "NSE_INDEX|Nifty 50": Sentinel("Nifty 50", INDEX),
+    "NSE_INDEX|Nifty Bank": Sentinel("Nifty Bank", INDEX),
 }
 # How often a new token is looked for while there is none; nothing is sent for it.
 TOKEN_LOOK = timedelta(seconds=5)
@@ -50,10 +50,9 @@ R = TypeVar("R")
 class UpstoxFeed:
     """One connection of one account, in a thread of its own.
 
-    *door* is the way to the socket, from an API at *base_url*. *sentinels* are keys that tick about
-    once a second, with the group by whose hours they do: each plan has to have one of them, for
-    without them a mute connection is not noticed. All methods may be called from any thread; of the
-    caller's, the thread of the feed calls *calendar* and *recorder* only.
+    *door* is the way to the socket, from an API at *base_url*. Each plan has to have one of
+    the *sentinels*, for without them a mute connection is not noticed. All methods may be called
+    from any thread; of the caller's, the thread of the feed calls *calendar* and *recorder* only.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class UpstoxFeed:
         base_url: str,
         clock: Clock,
         calendar: Callable[[], MarketCalendar],
-        sentinels: Mapping[str, TradingGroup] = SENTINELS,
+        sentinels: Mapping[str, Sentinel] = SENTINELS,
         rules: LivenessRules | None = None,
         heartbeat: timedelta = HEARTBEAT,
         random: Random | None = None,

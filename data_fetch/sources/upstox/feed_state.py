@@ -119,7 +119,7 @@ class FeedFacts:
             self.liveness.reported(message.statuses, at)
         if not message.keys:
             return
-        self.subscriptions.seen(message.keys)
+        self.subscriptions.seen(message.keys, message.ticks)
         if not message.ticks:
             return
         self.board.put(message.ticks)

@@ -1,4 +1,4 @@
-"""The option contracts of an underlying: their expiries, keys and lots.
+"""The contracts on an underlying: its nearest future, and the expiries, keys and lots of options.
 
 Contracts refer to their underlying by its key, of which a stock has several after a new ISIN:
 `underlying_keys` returns all of them.
@@ -133,6 +133,28 @@ def listed_options(connection: Connection, keys: Collection[str], day: date) -> 
         options_on(keys), contracts.expiry >= day, contracts.last_seen >= newest
     )
     return [instrument_of(row) for row in connection.execute(query)]
+
+
+def nearest_future(connection: Connection, keys: Collection[str], day: date) -> Instrument | None:
+    """The future on the underlying of *keys* that expires first from *day* on, by the newest
+    master; None when it lists none."""
+    newest = last_master_date(connection)
+    if newest is None:
+        return None
+    contracts = instruments_table.c
+    query = (
+        select(instruments_table)
+        .where(
+            contracts.underlying_key.in_(keys),
+            contracts.instrument_type == "FUT",
+            contracts.expiry >= day,
+            contracts.last_seen >= newest,
+        )
+        .order_by(contracts.expiry)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else instrument_of(row)
 
 
 def listed_expiries(connection: Connection, keys: Collection[str], day: date) -> list[date]:

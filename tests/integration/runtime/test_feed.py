@@ -14,13 +14,19 @@ from own_redis import OwnRedis, own_redis
 from data_fetch.archive.recording_folder import recorded_days
 from data_fetch.core.chains.chains import OptionType
 from data_fetch.core.chains.contract_names import Contract
+from data_fetch.core.feed.liveness import Sentinel
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.ticks import Tick, ms_of_instant
+from data_fetch.core.instruments.instrument import Instrument
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.publishing.redis_streams import OPTION_TICKS, TICKS, RedisNames, StreamPublisher
-from data_fetch.runtime.feed import TickNames, TickPublisher, recorder_at
+from data_fetch.runtime.feed import TickNames, TickPublisher, recorder_at, sentinels_on
 from data_fetch.sources.transport.tick_board import TickBoard
+from data_fetch.sources.upstox.feed import SENTINELS
+from data_fetch.storage.database.store import Store
+from data_fetch.storage.instruments.instruments import save_master
 
 AT = datetime(2026, 9, 16, 5, 0, tzinfo=UTC)
 NIFTY, OPTION = "NSE_INDEX|Nifty 50", "NSE_FO|45450"
@@ -64,6 +70,33 @@ def test_ticks_of_the_listed_symbols_and_of_options_are_published(own: OwnRedis)
     [of_nifty], [of_option] = (found[f"paper:{each}"]["ticks"] for each in (TICKS, OPTION_TICKS))
     assert of_nifty["product"] == "NIFTY"
     assert of_option["symbol"] == "NIFTY20260922C25000"
+
+
+def test_the_nearest_future_of_nifty_is_a_sentinel_where_the_master_lists_it(store: Store) -> None:
+    index = Instrument(
+        instrument_key=NIFTY,
+        live_key=NIFTY,
+        symbol="NIFTY",
+        segment="NSE_INDEX",
+        instrument_type="INDEX",
+    )
+    future = Instrument(
+        instrument_key="NSE_FO|50001|29-09-2026",
+        live_key="NSE_FO|50001",
+        symbol="NIFTY FUT 29 SEP 26",
+        segment="NSE_FO",
+        instrument_type="FUT",
+        underlying_key=NIFTY,
+        expiry=date(2026, 9, 29),
+    )
+    assert sentinels_on(store, AT.date()) == SENTINELS
+
+    save_master(store, [index, future], AT.date(), AT)
+
+    assert sentinels_on(store, AT.date()) == {
+        **SENTINELS,
+        "NSE_FO|50001": Sentinel("NIFTY FUT 29 SEP 26", FUTURES_AND_OPTIONS),
+    }
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_a_mute_socket_is_given_up_after_ten_seconds_of_the_clock(tmp_path: Path
     assert beside.facts == alone.facts
     [disconnect] = beside.disconnects
     assert disconnect.cause == (
-        "no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since 09:17:55 IST, though the "
+        "no price of Nifty 50, Nifty Bank, NIFTY FUT 29 SEP 26 since 09:17:55 IST, though the "
         "market is open"
     )
     assert disconnect.began == at("09:17:55")

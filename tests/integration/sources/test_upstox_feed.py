@@ -150,8 +150,8 @@ def test_a_mute_connection_is_given_up_though_it_answers_pings(
 
     [*seen] = causes(feed)
     assert stub.pings > 0
-    assert seen[0].startswith("mute: no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since")
-    assert seen[1].startswith("dead: no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since")
+    assert seen[0].startswith("mute: no price of Nifty 50, Nifty Bank since")
+    assert seen[1].startswith("dead: no price of Nifty 50, Nifty Bank since")
     tick(stub, 2)
     reaches(feed, FeedState.LIVE)
     [disconnect] = feed.take_disconnects()
@@ -483,6 +483,30 @@ def test_a_changed_plan_needs_no_new_connection(stub: FeedStub, feed: UpstoxFeed
     assert set(feed.board.latest()) == {NIFTY, BANK}
     assert len(stub.sockets) == 1
     assert [request["method"] for request in stub.requests] == ["sub", "unsub", "change_mode"]
+
+
+def test_a_change_of_mode_that_is_not_honoured_is_sent_again_and_then_reported(
+    stub: FeedStub, feed: UpstoxFeed
+) -> None:
+    started(feed, stub)
+    feed.subscribe(Plan({**PLAN.modes, RELIANCE: Mode.FULL}))
+
+    second = 1
+    while not feed.status().unhonoured:
+        second += 1
+        tick(stub, second)
+        time.sleep(0.2)
+
+    assert feed.status().unhonoured == {
+        RELIANCE: "the feed goes on in mode ltpc, after two requests for full"
+    }
+    assert [
+        (request["method"], request["data"]["instrumentKeys"]) for request in stub.requests
+    ] == [
+        ("sub", [NIFTY, BANK, RELIANCE]),
+        ("change_mode", [RELIANCE]),
+        ("change_mode", [RELIANCE]),
+    ]
 
 
 def test_a_feed_can_be_stopped_and_started_again(stub: FeedStub, feed: UpstoxFeed) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,24 +18,26 @@ from upstox_stub import FreePacing, keeper
 from data_fetch.archive.feed_recordings import read_recordings
 from data_fetch.archive.recording_folder import recording_files
 from data_fetch.core.clock import ScaledClock, VirtualClock
-from data_fetch.core.feed.liveness import FeedState, LivenessRules
+from data_fetch.core.feed.liveness import FeedState, LivenessRules, Sentinel
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
 from data_fetch.core.feed.recorder import MessageRecorder
 from data_fetch.core.feed.ticks import Tick
-from data_fetch.core.market.calendar import MarketCalendar
+from data_fetch.core.market.calendar import FUTURES_AND_OPTIONS, MarketCalendar
 from data_fetch.core.settings import Settings
 from data_fetch.core.world import World
 from data_fetch.paper_exchange.exchange import PaperExchange
 from data_fetch.reading.feed_recordings import replayed_recording
 from data_fetch.sources.upstox.api import UpstoxApi
-from data_fetch.sources.upstox.feed import HEARTBEAT, UpstoxFeed
+from data_fetch.sources.upstox.feed import HEARTBEAT, SENTINELS, UpstoxFeed
 from data_fetch.sources.upstox.feed_doors import AuthorisedDoor, FeedDoor, RedirectDoor
 from data_fetch.sources.upstox.feed_replay import EveryKey, replayed
 
 NIFTY, BANK = "NSE_INDEX|Nifty 50", "NSE_INDEX|Nifty Bank"
 # A Wednesday, 11:23:30 IST.
 SESSION = datetime(2026, 9, 16, 5, 53, 30, tzinfo=UTC)
+# On the same day, 15:14 IST: at 15:15 the closing auction of the stocks begins.
+BEFORE_AUCTION = datetime(2026, 9, 16, 9, 44, tzinfo=UTC)
 # Short, so that a test of silence is short; an index may miss two ticks of a second.
 RULES = LivenessRules(
     mute_after=timedelta(seconds=2),
@@ -45,7 +47,7 @@ RULES = LivenessRules(
 
 
 class Exchange:
-    """A paper exchange, and a feed of it with two indices and a stock."""
+    """A paper exchange, and a feed of it with two indices, the future of one, and a stock."""
 
     def __init__(
         self,
@@ -62,8 +64,10 @@ class Exchange:
         self.server = PaperExchange(
             self.clock, symbols=("NIFTY", "BANKNIFTY", "TCS"), feed_recordings=sent
         ).start()
-        listings = self.server.market.listings.values()
-        self.stock = next(each.key for each in listings if each.symbol == "TCS")
+        market = self.server.market
+        self.stock = next(each.key for each in market.listings.values() if each.symbol == "TCS")
+        contracts = market.contracts.of(market.listings[NIFTY], date(2026, 9, 16))
+        self.future = next(each.key for each in contracts if each.kind == "FUT")
         token, pacing = keeper("paper-analytics-test"), FreePacing()
         door: FeedDoor = AuthorisedDoor(
             UpstoxApi(
@@ -87,6 +91,7 @@ class Exchange:
             base_url=self.server.url,
             clock=self.clock,
             calendar=MarketCalendar.reviewed,
+            sentinels={**SENTINELS, self.future: Sentinel("Nifty's future", FUTURES_AND_OPTIONS)},
             rules=rules,
             heartbeat=heartbeat,
             random=Random(1),
@@ -96,7 +101,7 @@ class Exchange:
 
     @property
     def keys(self) -> frozenset[str]:
-        return frozenset({NIFTY, BANK, self.stock})
+        return frozenset({NIFTY, BANK, self.future, self.stock})
 
     def tick(self) -> Tick:
         """The newest tick of the stock."""
@@ -115,7 +120,7 @@ class Exchange:
     def live(self) -> None:
         self.feed.start()
         reaches(self.feed, FeedState.LIVE)
-        until(lambda: len(self.feed.board.latest()) == 3)
+        until(lambda: self.feed.board.latest().keys() == self.keys)
 
     def close(self) -> None:
         self.feed.stop()
@@ -170,7 +175,7 @@ def test_a_full_packet_has_what_the_rest_side_has(exchange: Exchange) -> None:
 
 
 LOST: dict[str, tuple[dict[str, Any], str]] = {
-    "mute": ({"kind": "feed-mute"}, "no price of NSE_INDEX|Nifty 50 and"),
+    "mute": ({"kind": "feed-mute"}, "no price of Nifty 50, "),
     "closed with 1000": ({"kind": "feed-close", "code": 1000}, "the server closed the connection"),
     "closed with 1001": ({"kind": "feed-close", "code": 1001}, "the server closed the connection"),
     "closed with 1012": ({"kind": "feed-close", "code": 1012}, "the server closed the connection"),
@@ -321,7 +326,7 @@ def test_a_night_on_a_virtual_clock_has_no_alarm() -> None:
     exchange = Exchange(clock, rules=LivenessRules(), heartbeat=HEARTBEAT)
     try:
         exchange.feed.start()
-        until(lambda: len(exchange.feed.board.latest()) == 3)
+        until(lambda: exchange.feed.board.latest().keys() == exchange.keys)
         while clock.now() < datetime(2026, 9, 16, 3, 46, tzinfo=UTC):
             clock.sleep(timedelta(minutes=1))
         reaches(exchange.feed, FeedState.LIVE)
@@ -347,7 +352,7 @@ def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Pa
     )
     try:
         exchange.feed.start()
-        until(lambda: len(exchange.feed.board.latest()) == 3)
+        until(lambda: exchange.feed.board.latest().keys() == exchange.keys)
         for kind in ("feed-partial", "feed-duplicates", "feed-junk", "feed-text-error"):
             exchange.fault(kind=kind, api="feed-live", times=3)
         # It ends between two ticks, so that every frame was read.
@@ -378,7 +383,7 @@ def test_both_ends_of_a_connection_record_the_ticks_that_were_taken(tmp_path: Pa
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        ("feed-mute", "no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since 11:24:00 IST"),
+        ("feed-mute", "no price of Nifty 50, Nifty Bank, Nifty's future since 11:24:00 IST"),
         ("feed-cut", "the connection was cut"),
         ("feed-close", "the server closed the connection (1000)"),
     ],
@@ -397,7 +402,7 @@ def test_on_a_virtual_clock_a_lost_connection_is_noticed_in_time(kind: str, caus
     )
     try:
         exchange.feed.start()
-        until(lambda: len(exchange.feed.board.latest()) == 3)
+        until(lambda: exchange.feed.board.latest().keys() == exchange.keys)
         clock.sleep(timedelta(hours=1))
         [disconnect] = exchange.feed.take_disconnects()
         connections = exchange.feed.status().counts.connections
@@ -410,6 +415,36 @@ def test_on_a_virtual_clock_a_lost_connection_is_noticed_in_time(kind: str, caus
     assert disconnect.ended is not None
     assert disconnect.ended - begins <= timedelta(seconds=30)
     assert connections == 2
+
+
+def test_while_the_stocks_are_in_the_closing_auction_a_future_shows_a_mute_connection() -> None:
+    """Indices have no prices from 15:15 on; contracts are traded until 15:40."""
+    clock = VirtualClock(BEFORE_AUCTION)
+    hold = clock.hold()
+    exchange = Exchange(clock, rules=LivenessRules(), heartbeat=HEARTBEAT)
+    begins, ends = (BEFORE_AUCTION + timedelta(minutes=each) for each in (20, 21))
+    exchange.fault(kind="feed-mute", **{"from": begins.isoformat(), "until": ends.isoformat()})
+    try:
+        exchange.feed.start()
+        until(lambda: exchange.feed.board.latest().keys() == exchange.keys)
+        clock.sleep(timedelta(minutes=19))
+        healthy = exchange.feed.status().condition, exchange.feed.take_disconnects()
+        clock.sleep(timedelta(minutes=15))
+        disconnects = exchange.feed.take_disconnects()
+        closed = exchange.feed.status().condition
+    finally:
+        exchange.close()
+        hold.release()
+
+    assert healthy[0].state is FeedState.LIVE
+    assert healthy[1] == []
+    [disconnect] = disconnects
+    assert disconnect.cause == (
+        "no price of Nifty's future since 15:33:55 IST, though the market is open"
+    )
+    assert disconnect.ended is not None
+    assert ends <= disconnect.ended <= ends + timedelta(minutes=2)
+    assert closed.state is FeedState.MARKET_CLOSED
 
 
 def _named(counts: Any) -> dict[str, int]:

@@ -24,6 +24,7 @@ from data_fetch.storage.instruments.contracts import (
     contract_keys,
     listed_expiries,
     lots_at,
+    nearest_future,
     underlying_keys,
 )
 from data_fetch.storage.instruments.instruments import instruments_table, save_master
@@ -70,6 +71,23 @@ LATER = replace(
     instrument_key="NSE_FO|60001|24-11-2026",
     live_key="NSE_FO|60001",
     symbol="RELIANCE 1743.75 CE 24 NOV 26",
+    expiry=NEXT_EXPIRY,
+)
+
+
+FUTURE = replace(
+    CALL,
+    instrument_key="NSE_FO|50001|27-10-2026",
+    live_key="NSE_FO|50001",
+    symbol="RELIANCE FUT 27 OCT 26",
+    instrument_type="FUT",
+    strike=None,
+)
+LATER_FUTURE = replace(
+    FUTURE,
+    instrument_key="NSE_FO|60002|24-11-2026",
+    live_key="NSE_FO|60002",
+    symbol="RELIANCE FUT 24 NOV 26",
     expiry=NEXT_EXPIRY,
 )
 
@@ -300,3 +318,28 @@ def test_the_real_master_agrees_on_the_lots_of_an_index(sqlite_url: str, shared_
     assert set(found.values()) == {65}
     assert len(keys) > 150
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("day", "found"),
+    [
+        (MONDAY, FUTURE),
+        (EXPIRY, FUTURE),
+        (EXPIRY + timedelta(days=1), LATER_FUTURE),
+        (NEXT_EXPIRY + timedelta(days=1), None),
+    ],
+)
+def test_the_nearest_future_is_listed_and_not_expired(
+    store: Store, day: date, found: Instrument | None
+) -> None:
+    delisted = replace(
+        FUTURE, instrument_key="NSE_FO|1|25-08-2026", live_key="NSE_FO|1", expiry=date(2026, 8, 25)
+    )
+    with store.reading() as connection:
+        assert nearest_future(connection, [RELIANCE.instrument_key], day) is None
+    save(store, MONDAY, RELIANCE, CALL, LATER_FUTURE, FUTURE, delisted)
+    save(store, TUESDAY, RELIANCE, CALL, LATER_FUTURE, FUTURE)
+
+    with store.reading() as connection:
+        assert nearest_future(connection, [RELIANCE.instrument_key], day) == found
+        assert nearest_future(connection, ["NSE_INDEX|Nifty 50"], day) is None

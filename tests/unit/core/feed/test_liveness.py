@@ -14,6 +14,7 @@ from data_fetch.core.feed.liveness import (
     FeedState,
     Liveness,
     LivenessRules,
+    Sentinel,
     open_since,
 )
 from data_fetch.core.feed.market_status import MarketStatus
@@ -27,7 +28,7 @@ from data_fetch.core.market.calendar import (
 
 CALENDAR = MarketCalendar.reviewed()
 NIFTY, BANK, FUTURE = "NSE_INDEX|Nifty 50", "NSE_INDEX|Nifty Bank", "NSE_FO|1"
-SENTINELS = {NIFTY: INDEX, BANK: INDEX}
+SENTINELS = {NIFTY: Sentinel("Nifty 50", INDEX), BANK: Sentinel("Nifty Bank", INDEX)}
 RULES = LivenessRules()
 SECOND = timedelta(seconds=1)
 OPEN, CLOSE = MarketStatus.NORMAL_OPEN, MarketStatus.NORMAL_CLOSE
@@ -127,8 +128,7 @@ def test_a_cause_names_the_keys_and_the_time_and_its_instant_is_the_last_tick() 
 
     assert condition == Condition(
         state=FeedState.MUTE,
-        cause="no price of NSE_INDEX|Nifty 50 and NSE_INDEX|Nifty Bank since 10:00:01 IST, "
-        "though the market is open",
+        cause="no price of Nifty 50, Nifty Bank since 10:00:01 IST, though the market is open",
         since=ist("10:00:01"),
         expected=True,
     )
@@ -200,7 +200,7 @@ def test_a_status_of_other_segments_says_nothing() -> None:
 
 
 def test_a_sentinel_with_longer_hours_is_expected_alone() -> None:
-    liveness = Liveness({**SENTINELS, FUTURE: FUTURES_AND_OPTIONS}, RULES)
+    liveness = Liveness({**SENTINELS, FUTURE: Sentinel("Future", FUTURES_AND_OPTIONS)}, RULES)
     liveness.opened(ist("15:00:00"))
     liveness.requested({*SENTINELS, FUTURE}, ist("15:00:00"))
 
