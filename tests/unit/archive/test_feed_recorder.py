@@ -43,7 +43,7 @@ class Disk:
 
     def written(self) -> dict[datetime, int]:
         """How many messages of each minute are written."""
-        return {minute: sum(map(len, groups)) for minute, groups in self.groups.items()}
+        return {minute: sum(map(len, groups)) for minute, groups in list(self.groups.items())}
 
     def _wait(self) -> None:
         assert self.answers.wait(PATIENCE_SECONDS)
@@ -140,17 +140,17 @@ def test_a_minute_without_room_is_no_file(disk: Disk) -> None:
 def test_a_disk_that_answers_again_is_recorded_to_again(disk: Disk) -> None:
     recorder = recorder_of(disk, room_for=10)
     disk.answers.clear()
-    for _ in range(11):
+    for _ in range(10):
         recorder.add(MESSAGE, START)
-    disk.answers.set()
     recorder.add(MESSAGE, START + MINUTE)
-    until(lambda: disk.written() == {START: 10})
+    disk.answers.set()
+    until(lambda: recorder.status().files)
     for _ in range(10):
         recorder.add(MESSAGE, START + 2 * MINUTE)
     recorder.close()
 
-    assert disk.written()[START + 2 * MINUTE] == 10
-    assert recorder.status().problem == ""
+    assert disk.written() == {START: 10, START + 2 * MINUTE: 10}
+    assert recorder.status() == RecordingStatus(files=2, failed=1, problem="")
 
 
 def test_the_end_of_a_feed_does_not_wait_for_a_disk_that_hangs(disk: Disk) -> None:
@@ -173,6 +173,7 @@ def test_what_an_earlier_writer_holds_counts_for_the_next_one(disk: Disk) -> Non
     recorder.close()
     recorder.add(MESSAGE, START + MINUTE)
     recorder.add(MESSAGE, START + MINUTE)
+    recorder.close()
 
     assert recorder.status() == RecordingStatus(failed=2, problem=TOO_SLOW)
 
