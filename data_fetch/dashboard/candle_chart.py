@@ -17,13 +17,14 @@ import pyarrow as pa
 
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.intervals import Interval
-from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of
+from data_fetch.core.feed.live_prices import FeedCandle
+from data_fetch.core.market.session import IST_AHEAD, MINUTES_OF_DAY, day_of, minute_number
 from data_fetch.dashboard.cells import COLOURS, MINUTES_OF_HOUR, NAMES
-from data_fetch.dashboard.numbers import LAKH, day_and_time, grouped, short
+from data_fetch.dashboard.numbers import LAKH, clock_time, day_and_time, grouped, short
 from data_fetch.reading.candle_views import CandleView, CorrectedCandle
 
 RISING, FALLING, AUCTION, CORRECTED, NUMBERS = "#26a69a", "#ef5350", "#b388eb", "#f5a623", "#7f93ad"
-HOLLOW = "rgba(0,0,0,0)"
+LIVE, HOLLOW = "#0ea5e9", "rgba(0,0,0,0)"
 PRICES = ("open", "high", "low", "close")
 # The part of the height that volume has, and the one that open interest has.
 NUMBERS_HEIGHT, SPACE = 0.15, 0.04
@@ -105,9 +106,10 @@ def _clock_text(minute: int) -> str:
     return f"{hour:02}:{rest:02}"
 
 
-def axis_of(view: CandleView) -> Axis:
-    """The bars of *view*: candles, blank ones and auctions."""
+def axis_of(view: CandleView, live: Sequence[FeedCandle] = ()) -> Axis:
+    """The bars of *view*: candles, blank ones and auctions; and those that are *live*."""
     starts = {
+        *(minute_number(each.start) for each in live),
         *starts_of(view.table),
         *starts_of(view.auctions),
         *(blank.start for blank in view.blanks),
@@ -122,9 +124,10 @@ def starts_of(table: pa.Table) -> list[int]:
     return starts
 
 
-def candle_figure(view: CandleView) -> go.Figure:
-    """The figure of *view*."""
-    axis, table = axis_of(view), view.table
+def candle_figure(view: CandleView, live: Sequence[FeedCandle] = ()) -> go.Figure:
+    """The figure of *view*, and of the minutes that only a feed has: they are *live*, and the store
+    says of them what it says without a feed."""
+    axis, table = axis_of(view, live), view.table
     final = table["is_final"].to_numpy()
     traces: list[Trace] = [*_blanks(view, axis)]
     for name, kept, fill in (
@@ -133,6 +136,8 @@ def candle_figure(view: CandleView) -> go.Figure:
     ):
         if kept.any():
             traces.append(_candles(name, table.filter(pa.array(kept)), axis, fill))
+    if live:
+        traces.append(_live(live, axis))
     if len(view.auctions):
         traces.append(_auctions(view.auctions, axis))
     if view.corrections:
@@ -250,6 +255,27 @@ def _bar_texts(table: pa.Table, axis: Axis) -> Iterator[str]:
         traded = f"<br>volume: {grouped(volume)}" if volume else ""
         open_now = f"<br>OI: {grouped(interest)}" if interest else ""
         yield f"{axis.label(start)}{traded}{open_now}"
+
+
+def _live(candles: Sequence[FeedCandle], axis: Axis) -> Trace:
+    """Of another colour than any stored bar."""
+    return dict(
+        type="candlestick",
+        x=axis.places([minute_number(each.start) for each in candles]),
+        **{column: [getattr(each, column) for each in candles] for column in PRICES},
+        name="live feed (provisional)",
+        hovertext=_texts(_live_text(each, axis) for each in candles),
+        hoverinfo="y+text",
+        increasing={"line": {"color": LIVE, "width": 1}, "fillcolor": HOLLOW},
+        decreasing={"line": {"color": LIVE, "width": 1}, "fillcolor": LIVE},
+    )
+
+
+def _live_text(candle: FeedCandle, axis: Axis) -> str:
+    volume = f"<br>volume: {grouped(candle.volume)}" if candle.volume else ""
+    state = "whole" if candle.is_whole else "newest, it may be running"
+    received = clock_time(candle.received_at)
+    return f"{axis.label(minute_number(candle.start))}{volume}<br>{state}, received {received}"
 
 
 def _auctions(table: pa.Table, axis: Axis) -> Trace:

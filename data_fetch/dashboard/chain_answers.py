@@ -13,17 +13,22 @@ from data_fetch.analytics.surface import Surface
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import NothingStored
 from data_fetch.dashboard.desk import desk
-from data_fetch.dashboard.ladder import ladder_of
+from data_fetch.dashboard.ladder import Ladder, ladder_of
 from data_fetch.dashboard.ladder_html import ladder_html
+from data_fetch.dashboard.ladder_ticks import ChainFeed
 from data_fetch.reading.chain_metrics import ChainMetrics, chain_metrics
 from data_fetch.reading.chain_records import ChainHead, ChainQuery, chain_head, running_chains
 from data_fetch.reading.chain_series import ChainSeries, chain_history
 from data_fetch.reading.chain_surfaces import stored_surface
+from data_fetch.reading.option_ticks import newest_option_ticks
+from data_fetch.reading.records import clock_of
 from data_fetch.reading.underlyings import expiries_to_come, listed_underlyings, products
 from data_fetch.reading.volatility_days import DAYS_A_YEAR, DayVolatility, volatility_days
 
 # Sessions that refresh at about the same time get the same heads.
 A_MOMENT, A_WHILE = timedelta(seconds=1), timedelta(seconds=30)
+# How often what a feed has is shown anew.
+TICK_SECONDS = 1.0
 KEPT = 64
 DAY_FIGURES = ("pcr_oi", "straddle", "atm_iv", "spot")
 
@@ -70,6 +75,20 @@ def head_of(symbol: str, expiry: date | None, at: datetime | None) -> ChainHead:
 def compared(head: ChainHead, baseline: str) -> ChainMetrics:
     """The chain of *head* with its changes since *baseline*. Raises as `chain_metrics` does."""
     return _compared(*_key(head), baseline)
+
+
+def feed_of(head: ChainHead) -> ChainFeed | None:
+    """What a feed has of the chain of *head*; None where none brings it."""
+    shown = head.shown
+    chains = desk().recent(newest_option_ticks, TICK_SECONDS)
+    ticks = chains.get((shown.underlying, shown.expiry), {})
+    feed = ChainFeed(ticks, shown.last_confirmed, desk().ask(clock_of).now())
+    return None if feed.is_away else feed
+
+
+def polled_ladder(head: ChainHead, baseline: str, around: int | None) -> Ladder:
+    """The ladder of *head*. Raises as `chain_metrics` does."""
+    return _ladder(*_key(head), baseline, around)
 
 
 def ladder_table(head: ChainHead, baseline: str, around: int | None, columns: Sequence[str]) -> str:
@@ -144,6 +163,19 @@ def _compared(
 
 
 @st.cache_resource(max_entries=2 * KEPT, show_spinner=False)
+def _ladder(
+    symbol: str,
+    expiry: date,
+    received: datetime,
+    source: str,
+    content: str,
+    baseline: str,
+    around: int | None,
+) -> Ladder:
+    return ladder_of(_compared(symbol, expiry, received, source, content, baseline), around)
+
+
+@st.cache_resource(max_entries=2 * KEPT, show_spinner=False)
 def _ladder_table(
     symbol: str,
     expiry: date,
@@ -154,5 +186,5 @@ def _ladder_table(
     around: int | None,
     columns: Sequence[str],
 ) -> str:
-    found = _compared(symbol, expiry, received, source, content, baseline)
-    return ladder_html(ladder_of(found, around), columns)
+    ladder = _ladder(symbol, expiry, received, source, content, baseline, around)
+    return ladder_html(ladder, columns)

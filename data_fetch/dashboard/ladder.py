@@ -89,12 +89,15 @@ GREEKS = ("iv", "delta", "gamma", "theta", "vega")
 class Side:
     """The values of one option by column; where one is None, *unknown* has the reason.
 
-    *build_up* is what the changes since the baseline mean, None where one is unknown.
+    *build_up* is what the changes since the baseline mean, None where one is unknown. The values of
+    the columns *ticked* are of the feed, received *age* seconds ago; all others are of the poll.
     """
 
     values: Mapping[str, float | None]
     unknown: Mapping[str, str]
     build_up: BuildUp | None = None
+    ticked: frozenset[str] = frozenset()
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """The rows of a chain, lowest strike first, quantities in *unit*."""
+    """The rows of a chain, lowest strike first, quantities in *unit*. *has_feed*: a feed brings
+    ticks of it."""
 
     rows: tuple[Row, ...]
     unit: QuantityUnit
     spot: float | None
+    has_feed: bool = False
+
+    @property
+    def sides(self) -> list[Side]:
+        """The options that are shown."""
+        return [side for row in self.rows for side in (row.call, row.put) if side is not None]
 
 
 def ladder_of(found: ChainMetrics, around: int | None = None) -> Ladder:

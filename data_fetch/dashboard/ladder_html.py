@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from data_fetch.dashboard.ladder import COLUMNS, Ladder, Row, Side, texts
-from data_fetch.dashboard.numbers import UNKNOWN, grouped
+from data_fetch.dashboard.numbers import UNKNOWN, age_text, grouped
 
 BARS = ("oi", "oi_change")
 MEANINGS = {
@@ -17,6 +17,10 @@ MEANINGS = {
     "R": "resistance: most open interest of calls",
     "S": "support: most open interest of puts",
 }
+FEED, POLL = "Feed", "poll"
+FEED_MEANING = (
+    "how long ago the feed sent the cells in colour; poll: all cells are of the last poll"
+)
 STYLE = """<style>
 .ladder{width:100%;border-collapse:separate;border-spacing:0;font-size:.8rem;line-height:1.35;
  font-variant-numeric:tabular-nums;color:inherit;color-scheme:inherit;margin:0}
@@ -45,36 +49,42 @@ STYLE = """<style>
  color:light-dark(#1d4ed8,#93c5fd)}
 .ladder tr.s span{position:sticky;left:0;right:0}
 .ladder td[title]{opacity:.6;cursor:help}
+.ladder td.l{color:light-dark(#0f766e,#5eead4);font-weight:600}
+.ladder td.f{min-width:3.2rem;opacity:.8}
 </style>"""
 
 
 def ladder_html(ladder: Ladder, columns: Sequence[str]) -> str:
     """The table with these *columns* on either side, the first one outermost."""
-    longest = {name: _longest(ladder.rows, name) for name in BARS}
-    parts = [_head(columns), "<tbody>"]
+    longest = {name: _longest(ladder.sides, name) for name in BARS}
+    parts = [_head(ladder, columns), "<tbody>"]
+    width = 2 * (len(columns) + ladder.has_feed) + 1
     spot, below = ladder.spot, False
     for row in ladder.rows:
         if spot is not None and below and row.strike >= spot:
             at_spot = f"<span>spot {grouped(spot, 2)}</span>"
-            parts.append(f"<tr class=s><td colspan={2 * len(columns) + 1}>{at_spot}")
+            parts.append(f"<tr class=s><td colspan={width}>{at_spot}")
         below = spot is not None and row.strike < spot
-        parts.append(_row(row, columns, spot, longest))
+        parts.append(_row(row, columns, ladder, longest))
     return "".join([*parts, "</table>"])
 
 
-def _head(columns: Sequence[str]) -> str:
+def _head(ladder: Ladder, columns: Sequence[str]) -> str:
+    named = [(COLUMNS[name].title, COLUMNS[name].meaning) for name in columns]
+    if ladder.has_feed:
+        named.append((FEED, FEED_MEANING))
     titles = [
-        f'<th scope=col title="{escape(COLUMNS[name].meaning)}">{escape(COLUMNS[name].title)}'
-        for name in columns
+        f'<th scope=col title="{escape(meaning)}">{escape(title)}' for title, meaning in named
     ]
     return (
         "<table class=ladder aria-label='calls, strikes and puts'><thead>"
-        f"<tr><th colspan={len(columns)}>Calls<th class=k><th colspan={len(columns)}>Puts"
+        f"<tr><th colspan={len(named)}>Calls<th class=k><th colspan={len(named)}>Puts"
         f"<tr>{''.join(titles)}<th class=k scope=col>Strike{''.join(reversed(titles))}"
     )
 
 
-def _row(row: Row, columns: Sequence[str], spot: float | None, longest: dict[str, float]) -> str:
+def _row(row: Row, columns: Sequence[str], ladder: Ladder, longest: dict[str, float]) -> str:
+    spot = ladder.spot
     classes = [
         *(["c"] if spot is not None and row.strike < spot else []),
         *(["p"] if spot is not None and row.strike > spot else []),
@@ -83,10 +93,13 @@ def _row(row: Row, columns: Sequence[str], spot: float | None, longest: dict[str
     ]
     marks = (f'<b title="{escape(MEANINGS[mark])}">{mark}</b>' for mark in row.marks)
     strike = grouped(row.strike, 0 if row.strike.is_integer() else 2)
+    calls, puts = (
+        [*_cells(side, columns, longest), *([_age(side)] if ladder.has_feed else [])]
+        for side in (row.call, row.put)
+    )
     return (
-        f'<tr class="{" ".join(classes)}">{"".join(_cells(row.call, columns, longest))}'
-        f"<th scope=row>{strike}{''.join(marks)}"
-        f"{''.join(reversed(list(_cells(row.put, columns, longest))))}"
+        f'<tr class="{" ".join(classes)}">{"".join(calls)}'
+        f"<th scope=row>{strike}{''.join(marks)}{''.join(reversed(puts))}"
     )
 
 
@@ -96,20 +109,28 @@ def _cells(side: Side | None, columns: Sequence[str], longest: dict[str, float])
     return [
         f'<td title="{escape(side.unknown[name])}">{UNKNOWN}'
         if text is None
-        else f"<td{_bar(side, name, longest)}>{escape(text)}"
+        else f"<td{_look(side, name, longest)}>{escape(text)}"
         for name, text in zip(columns, texts(side, columns), strict=True)
     ]
 
 
-def _bar(side: Side, name: str, longest: dict[str, float]) -> str:
+def _age(side: Side | None) -> str:
+    if side is None:
+        return "<td>"
+    return f"<td class=f>{POLL if side.age is None else age_text(side.age)}"
+
+
+def _look(side: Side, name: str, longest: dict[str, float]) -> str:
+    """The colour and the bar of a cell."""
     value = side.values[name] if name in longest else None
+    colour = " class=l" if name in side.ticked else ""
     if not value:
-        return ""
-    sign = "" if name == "oi" else " class=u" if value > 0 else " class=d"
-    return f"{sign} style=--b:{abs(value) / longest[name]:.0%}"
+        return colour
+    if name == "oi_change":
+        colour = " class=u" if value > 0 else " class=d"
+    return f"{colour} style=--b:{abs(value) / longest[name]:.0%}"
 
 
-def _longest(rows: Sequence[Row], name: str) -> float:
+def _longest(sides: Sequence[Side], name: str) -> float:
     """The largest size of a value on either side; 1 where there is none."""
-    sides = [side for row in rows for side in (row.call, row.put) if side is not None]
     return max((abs(side.values[name] or 0) for side in sides), default=0) or 1

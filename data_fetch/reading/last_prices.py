@@ -1,22 +1,18 @@
 """The last prices of indices and pinned symbols: ticks while a feed brings them, else quotes."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from data_fetch.core.clock import MINUTE
 from data_fetch.core.quotes.quotes import Quote, StoredQuote
 from data_fetch.core.settings import Settings
 from data_fetch.publishing.redis_streams import TICKS
-from data_fetch.publishing.tick_file import ticks_in
+from data_fetch.reading.feed_ticks import feed_ticks
 from data_fetch.reading.latest_quotes import latest_quotes
 from data_fetch.reading.records import clock_of
 from data_fetch.reading.stream_products import general_products
-
-log = logging.getLogger(__name__)
 
 
 class Origin(StrEnum):
@@ -56,19 +52,8 @@ def general_quotes(settings: Settings) -> list[LastPrice]:
 
 def newest_ticks(settings: Settings) -> dict[str, LastPrice]:
     """The newest tick of each symbol that the collector of this folder has received; none without
-    a feed, or of a file that is another account's or of another version of the platform. Ticks of a
-    clock that was ahead are left out."""
-    try:
-        published = ticks_in(settings.tick_file).get(TICKS)
-        if published is None:
-            return {}
-        ticks = [_of_tick(each, published["source"]) for each in published["ticks"]]
-    except (OSError, ValueError, TypeError, LookupError) as problem:
-        # The quotes are there without it.
-        log.info("ticks_not_read", extra={"problem": str(problem)})
-        return {}
-    latest = clock_of(settings).now() + MINUTE
-    return {each.symbol: each for each in ticks if each.received_at <= latest}
+    a feed."""
+    return {each.symbol: each for each in feed_ticks(settings, TICKS, _of_tick)}
 
 
 def newest_prices(quotes: Iterable[LastPrice], ticks: Mapping[str, LastPrice]) -> list[LastPrice]:

@@ -8,18 +8,22 @@ import streamlit as st
 
 from data_fetch.core.candles.intervals import Interval
 from data_fetch.core.clock import IST
+from data_fetch.core.feed.live_prices import FeedCandle
 from data_fetch.dashboard.candle_chart import candle_figure
 from data_fetch.dashboard.coverage_texts import completeness_text
 from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
-from data_fetch.dashboard.ledger_heads import head_of_ledger
+from data_fetch.dashboard.ledger_heads import A_MOMENT, head_of_ledger
+from data_fetch.dashboard.minute_line import minute_line
 from data_fetch.dashboard.numbers import day_and_time, grouped
 from data_fetch.dashboard.page import asked_date, live, note_age
 from data_fetch.dashboard.share_bar import share_bar
 from data_fetch.reading.candle_ranges import unit_of
 from data_fetch.reading.candle_views import MOST_BARS, CandleView, candle_view
 from data_fetch.reading.coverage_days import DayRange, LedgerHead
+from data_fetch.reading.live_prices import live_minutes
 from data_fetch.reading.records import clock_of, listed_symbols
+from data_fetch.reading.running_minutes import running_minutes
 
 INTERVALS = {
     Interval.MINUTE: "1 minute",
@@ -31,12 +35,23 @@ INTERVALS = {
 # A week, with its weekend.
 USUAL_DAYS = timedelta(days=7)
 EVERY_SECONDS = 15.0
+# A collector stores what its feed has as often.
+LIVE_SECONDS = 5.0
+TICK_SECONDS = 1.0
 
 
 def show() -> None:
     st.title("Candles")
     symbol, interval, first, last = _asked()
-    live(partial(_chart, symbol, interval, first, last), EVERY_SECONDS)
+    every = EVERY_SECONDS
+    if interval is Interval.MINUTE and last == _today() and desk().settings.has_feed:
+        live(partial(_minute, symbol), TICK_SECONDS)
+        every = LIVE_SECONDS
+    live(partial(_chart, symbol, interval, first, last), every)
+
+
+def _today() -> date:
+    return desk().ask(clock_of).now().astimezone(IST).date()
 
 
 def _asked() -> tuple[str, Interval, date, date]:
@@ -56,7 +71,7 @@ def _asked() -> tuple[str, Interval, date, date]:
         intervals.index(known[0]) if known else 0,
         format_func=lambda each: INTERVALS[each],
     )
-    today = desk().ask(clock_of).now().astimezone(IST).date()
+    today = _today()
     last = until.date_input("To", min(asked_date("to") or today, today), max_value=today)
     first = since.date_input(
         "From", min(asked_date("from") or last - USUAL_DAYS, last), max_value=last
@@ -72,10 +87,19 @@ def _asked() -> tuple[str, Interval, date, date]:
     return symbol, interval, first, last
 
 
+def _minute(symbol: str) -> None:
+    minute = desk().recent(running_minutes, TICK_SECONDS).get(symbol.upper())
+    line = minute_line(minute, desk().ask(clock_of).now())
+    if line is not None:
+        st.caption(line)
+
+
 def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:
     of = DayRange(symbols=(symbol,), interval=interval.stored, first=first, last=last)
     head = head_of_ledger(of)
-    view, figure = _drawn(symbol, interval, first, last, head)
+    view = _viewed(symbol, interval, first, last, head)
+    feed = _feed_minutes(symbol) if view.interval is Interval.MINUTE and last == _today() else ()
+    figure = _drawn(symbol, interval, first, last, head, feed, view)
     unit = unit_of(view.interval)
     note_age(
         f"store, {desk().settings.world} world",
@@ -98,13 +122,28 @@ def _chart(symbol: str, interval: Interval, first: date, last: date) -> None:
 
 
 @st.cache_resource(max_entries=50, show_spinner=False)
+def _viewed(
+    symbol: str, interval: Interval, first: date, last: date, head: LedgerHead
+) -> CandleView:
+    """The answer of that head, shared by all sessions."""
+    return desk().ask(lambda settings: candle_view(settings, symbol, first, last, interval))
+
+
+@st.cache_resource(ttl=A_MOMENT, max_entries=50, show_spinner=False)
+def _feed_minutes(symbol: str) -> tuple[FeedCandle, ...]:
+    """The minutes of today that only the feed has."""
+    return tuple(desk().ask(lambda settings: live_minutes(settings, symbol)).candles)
+
+
+@st.cache_resource(max_entries=50, show_spinner=False)
 def _drawn(
     symbol: str,
     interval: Interval,
     first: date,
     last: date,
     head: LedgerHead,
-) -> tuple[CandleView, go.Figure]:
-    """The answer of that head, shared by all sessions."""
-    view = desk().ask(lambda settings: candle_view(settings, symbol, first, last, interval))
-    return view, candle_figure(view)
+    feed: tuple[FeedCandle, ...],
+    _view: CandleView,
+) -> go.Figure:
+    """The figure of that view with the minutes of the *feed*."""
+    return candle_figure(_view, feed)

@@ -5,14 +5,21 @@ from dataclasses import replace
 import streamlit as st
 
 from data_fetch.dashboard import chain_line, ladder_html, ladder_scroll
-from data_fetch.dashboard.chain_answers import compared, ladder_table
+from data_fetch.dashboard.chain_answers import (
+    TICK_SECONDS,
+    compared,
+    feed_of,
+    ladder_table,
+    polled_ladder,
+)
 from data_fetch.dashboard.chain_controls import choose_chain, settle
 from data_fetch.dashboard.chain_line import figures_html, shown_figures
 from data_fetch.dashboard.chain_note import note_chain, usable_baseline
 from data_fetch.dashboard.chain_request import found_or_offered, offer_newer
 from data_fetch.dashboard.chain_view import AROUND, ChainView, lenient_view
+from data_fetch.dashboard.desk import desk
 from data_fetch.dashboard.downloads import offer
-from data_fetch.dashboard.ladder import COLUMNS, ladder_of, leg_table
+from data_fetch.dashboard.ladder import COLUMNS, leg_table
 from data_fetch.dashboard.ladder_scroll import open_at_the_money
 from data_fetch.dashboard.page import await_first, live
 
@@ -33,7 +40,7 @@ def show() -> None:
     view = _choose_columns(view)
     st.query_params.from_dict(view.parameters())
     if view.at is None:
-        live(lambda: _ladder(view), REFRESH_SECONDS)
+        live(lambda: _ladder(view), TICK_SECONDS if desk().settings.has_feed else REFRESH_SECONDS)
     else:
         _ladder(view)
 
@@ -64,11 +71,18 @@ def _ladder(view: ChainView) -> None:
     offer_newer(head, view)
     before = None if found.baseline.snapshot is None else found.baseline.snapshot.summary
     st.html(figures_html(shown_figures(found.snapshot.summary, before)))
+    feed = feed_of(head) if view.at is None else None
+    if feed is None:
+        table = ladder_table(head, baseline, around, view.columns)
+    else:
+        ladder = feed.onto(polled_ladder(head, baseline, around))
+        st.caption(feed.words(ladder))
+        table = ladder_html.ladder_html(ladder, view.columns)
     with st.container(height=HEIGHT, key="ladder"):
-        st.html(ladder_table(head, baseline, around, view.columns))
+        st.html(table)
         open_at_the_money(f"{view.symbol} {head.shown.expiry} {view.at} {view.around}")
     offer(
         "Ladder",
         f"chain-{head.shown.underlying}-{head.shown.expiry}",
-        lambda: leg_table(ladder_of(found, around), view.columns),
+        lambda: leg_table(polled_ladder(head, baseline, around), view.columns),
     )

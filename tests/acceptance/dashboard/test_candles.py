@@ -2,14 +2,25 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live_shelf import live_candle
 from playwright.sync_api import Page
 from programs import Desk, order, paper_exchange, set_clock
+
+from data_fetch.core.feed.modes import Mode
+from data_fetch.core.feed.ticks import NO_DETAIL, MinuteBar, Tick, ms_of_instant
+from data_fetch.core.world import World
+from data_fetch.publishing.redis_streams import TICKS
+from data_fetch.publishing.stream_updates import ticks_document
+from data_fetch.publishing.tick_file import TickFile
+from data_fetch.storage.database.store import open_store
+from data_fetch.storage.instruments.instruments import listed_instruments
+from data_fetch.storage.live_prices import LivePrices
 
 pytestmark = pytest.mark.long
 
@@ -144,3 +155,52 @@ def test_provisional_corrected_auction_and_missing_bars_are_marked(
     assert hover is not None
     assert f"close {old['close']:.2f} → {new['close']:.2f}" in hover
     assert "provisional → confirmed" in hover
+
+
+# --- what a feed has of today ---------------------------------------------------------------------
+
+SEEN_AT = "2025-10-23T10:00:00+05:30"
+TODAY = "/candles?symbol=TCS&interval=1minute&from=2025-10-23&to=2025-10-23"
+BARS_ARE = """closes => {
+    const live = document.querySelector('.js-plotly-plot')?._fullData?.find(
+        trace => trace.name === 'live feed (provisional)');
+    return JSON.stringify(Array.from(live?.close ?? [])) === JSON.stringify(closes);
+}"""
+
+
+def test_minutes_that_only_the_feed_has_are_drawn_and_the_running_one_moves(
+    open_page: Callable[..., Page],
+    dashboard_of: Callable[[Desk], AbstractContextManager[str]],
+    rehearsed_copy: Desk,
+) -> None:
+    """Two days after the rehearsed hour the store has no candle of the day."""
+    desk = rehearsed_copy
+    desk.environment["FEED_ENABLED"] = "true"
+    (desk.folder / "data" / "paper_clock.json").write_text(json.dumps({"now": SEEN_AT}))
+    now = datetime.fromisoformat(SEEN_AT)
+    before, start = (now - timedelta(minutes=ago) for ago in (2, 1))
+    file = TickFile(desk.folder / "data" / "ticks_paper.json")
+    with closing(open_store(desk.environment["DATABASE_URL"], World.PAPER)) as store:
+        with store.reading() as connection:
+            [tcs] = listed_instruments(connection, ["TCS"]).members
+        live = LivePrices(store)
+        live.record([live_candle(tcs, before, now, 1501.0), live_candle(tcs, start, now)], [])
+        with dashboard_of(desk) as url:
+            page = open_page(url + TODAY)
+            page.wait_for_function(BARS_ARE, arg=[1501.0, 1500.5])
+            page.get_by_text("live feed (provisional)").wait_for()
+            for close in (1500.75, 1501.25):
+                file.publish_ticks(TICKS, running(tcs.live_key, start, close, now))
+                page.get_by_text(f"last {close:,.2f}").wait_for()
+            page.get_by_text("Minute 09:59 by the live feed of paper, provisional").wait_for()
+
+            live.record([live_candle(tcs, start, now, 1501.25)], [])
+
+            page.wait_for_function(BARS_ARE, arg=[1501.0, 1501.25])
+
+
+def running(key: str, start: datetime, close: float, at: datetime) -> dict[str, object]:
+    bar = MinuteBar(ms_of_instant(start), 1500.0, 1502.0, 1499.0, close, 70)
+    detail = NO_DETAIL._replace(bars=(bar,))
+    tick = Tick(key, Mode.FULL, close, ms_of_instant(at), None, None, at, at, detail)
+    return ticks_document({"TCS": tick}, "paper", World.PAPER)

@@ -2,19 +2,25 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from option_ticks import option_tick, ticks_of_chain
 from playwright.sync_api import Page
 from programs import Desk
 
+from data_fetch.core.chains.chains import OptionType
+from data_fetch.core.world import World
 from data_fetch.dashboard.ladder import COLUMNS
 from data_fetch.dashboard.numbers import UNKNOWN, day_and_time
+from data_fetch.publishing.redis_streams import OPTION_TICKS
+from data_fetch.publishing.tick_file import TickFile
 
 pytestmark = pytest.mark.long
 
@@ -186,3 +192,69 @@ def test_a_refresh_neither_removes_nor_resizes_nor_scrolls_the_ladder(
     assert seen["frames"] > 0
     assert seen["absent"] == 0
     assert len(seen["heights"]) == 1
+
+
+# --- what a feed has since the last poll ----------------------------------------------------------
+
+# Two days after the chains were polled last; ticks of a clock that is a little ahead are shown.
+SEEN_AT, RECEIVED = "2025-10-23T10:00:00+05:30", "2025-10-23T10:00:30+05:30"
+BEFORE_THE_POLL = "2025-10-21T14:00:00+05:30"
+# What the cells of a strike are: with their texts and marks.
+CELLS = """(rows, strike) => rows
+    .filter(row => row.querySelector('th').firstChild.data === strike)
+    .flatMap(row => [...row.cells].map(cell => `${cell.textContent} ${cell.className}`.trim()))"""
+
+
+def cells_of(page: Page, strike: str) -> list[str]:
+    found: list[str] = page.locator(ROWS).evaluate_all(CELLS, strike)
+    return found
+
+
+def test_ticks_move_the_ladder_between_polls_and_nothing_else(
+    open_page: Callable[..., Page],
+    dashboard_of: Callable[[Desk], AbstractContextManager[str]],
+    rehearsed_copy: Desk,
+) -> None:
+    desk = rehearsed_copy
+    desk.environment["FEED_ENABLED"] = "true"
+    (desk.folder / "data" / "paper_clock.json").write_text(json.dumps({"now": SEEN_AT}))
+    file = TickFile(desk.folder / "data" / "ticks_paper.json")
+    legs = desk.json("chain", "show", "NIFTY")["legs"]
+    strike = min(float(leg["strike"]) for leg in legs)
+    call, written = (strike, OptionType.CALL), f"{strike:,.0f}"
+
+    def publish(price: float, received: str) -> None:
+        tick = option_tick(price, datetime.fromisoformat(received))
+        document = ticks_of_chain("NIFTY", date(2025, 10, 28), {call: tick}, World.PAPER)
+        file.publish_ticks(OPTION_TICKS, document)
+
+    with dashboard_of(desk) as url:
+        page = open_page(f"{url}/option-chain{AROUND}&symbol=NIFTY")
+        polled = rows_of(page)
+        [stored] = [row for row in polled if row[3] == written]
+        figures = page.locator(".figures").inner_text()
+        publish(101.25, RECEIVED)
+        page.locator(AS_OF, has_text="live feed of paper, 1 of").wait_for()
+        page.wait_for_function(AT_THE_MONEY)
+        page.locator(BOX).evaluate(f"box => box.scrollTop = {SCROLLED}")
+        page.get_by_role("button", name="Strikes and columns").click()
+        page.get_by_text("Columns on either side").wait_for()
+        page.evaluate(WATCH)
+        for price in (102.5, 103.75):
+            publish(price, RECEIVED)
+            page.locator(ROWS).get_by_text(f"{price:.2f}", exact=True).wait_for()
+
+        oi, iv, ltp, age, head, *put = cells_of(page, written)
+        assert [oi, iv, ltp] == ["7,500 l", "14.50 l", "103.75 l"]
+        assert re.fullmatch(r"\d+ (s|min) f", age)
+        assert head.startswith(written)
+        assert put == ["poll f", *stored[4:]]
+        assert page.locator(".figures").inner_text() == figures
+        assert page.locator(BOX).evaluate("box => box.scrollTop") == SCROLLED
+        assert page.get_by_text("Columns on either side").is_visible()
+        seen = page.evaluate("window.seen")
+        assert (seen["absent"], len(seen["heights"])) == (0, 1)
+
+        publish(104.0, BEFORE_THE_POLL)
+        page.locator(AS_OF, has_text="live feed").wait_for(state="detached")
+        assert rows_of(page) == polled

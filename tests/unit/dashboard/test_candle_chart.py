@@ -13,7 +13,8 @@ from data_fetch.core.candles.blank_bars import BlankBar
 from data_fetch.core.candles.coverage import State
 from data_fetch.core.candles.day_counts import DayCounts
 from data_fetch.core.candles.intervals import Interval
-from data_fetch.core.market.session import MINUTES_OF_DAY, midnight_number
+from data_fetch.core.feed.live_prices import FeedCandle
+from data_fetch.core.market.session import MINUTES_OF_DAY, instant_of, midnight_number
 from data_fetch.dashboard.candle_chart import Axis, candle_figure, correction_text
 from data_fetch.dashboard.cells import COLOURS
 from data_fetch.reading.candle_views import MOST_BARS, CandleView, CorrectedCandle
@@ -83,6 +84,42 @@ def test_a_hole_takes_as_much_room_as_its_bars() -> None:
     assert found["missed"].marker.color == COLOURS[State.MISSED]
     assert list(found["missed"].hovertext) == ["16 Sep 09:16: missed"]
     assert list(found["confirmed"].close) == [101.0, 102.0]
+
+
+def test_minutes_of_the_feed_have_a_colour_of_their_own_and_fill_no_hole() -> None:
+    """The second one is beyond the bars of the store: the axis has room for it."""
+    table, holes = candles([OPENS]), [BlankBar(OPENS + 1, OPENS + 2, State.MISSED)]
+    live = [
+        FeedCandle(
+            instrument_key="NSE_EQ|1",
+            start=instant_of(OPENS + number),
+            open=100.0,
+            high=103.0,
+            low=99.0,
+            close=102.0 + number,
+            volume=70,
+            is_whole=number == 1,
+            received_at=NOW,
+        )
+        for number in (1, 2)
+    ]
+
+    figure = candle_figure(view(table, blanks=holes), live)
+
+    found = traces(figure)
+    of_feed = found["live feed (provisional)"]
+    assert (list(of_feed.x), list(of_feed.close)) == ([1, 2], [103.0, 104.0])
+    assert list(of_feed.hovertext) == [
+        "16 Sep 09:16<br>volume: 70<br>whole, received 20:00:00",
+        "16 Sep 09:17<br>volume: 70<br>newest, it may be running, received 20:00:00",
+    ]
+    assert of_feed.increasing.line.color not in {
+        found["confirmed"].increasing.line.color,
+        found["confirmed"].decreasing.line.color,
+    }
+    assert (list(found["confirmed"].x), list(found["missed"].x)) == ([0], [1])
+    assert figure.layout.xaxis.range == (-0.5, 2.5)
+    assert "live feed (provisional)" not in traces(candle_figure(view(table, blanks=holes)))
 
 
 def test_provisional_bars_are_hollow() -> None:
