@@ -1,5 +1,6 @@
 """What the streaming feed has of today and no request has brought yet."""
 
+from datetime import datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -28,27 +29,30 @@ def router(server: Server) -> APIRouter:
         responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     )
 
+    def framed(newest: datetime | None, counted: Counted) -> Frame:
+        return Frame(
+            as_of=server.now(),
+            newest=newest,
+            completeness=counted,
+            source=SOURCE,
+            unit="shares",
+            reasons=() if counted.present else [NOTHING_LIVE],
+        )
+
     @routes.get("/candles/{symbol}", response_model=LiveCandlesAnswer)
     def live_candles(request: Request, symbol: Symbol, require: Require = None) -> Response:
         """Today's minutes that the feed has and the store lacks, the running one last."""
         with naming(symbol, UnknownSymbol):
             found = live_minutes(server.settings, symbol.upper(), newest_visible(request))
         rows = found.rows()
-        frame = Frame(
-            as_of=server.now(),
-            newest=found.newest,
-            completeness=Counted(of="minutes", present=len(rows)),
-            source=SOURCE,
-            unit="shares",
-            reasons=() if rows else [NOTHING_LIVE],
-        )
+        counted = Counted(of="minutes", present=len(rows))
         document = {
             "symbol": found.symbol,
             "instrument_key": found.instrument_key,
             "count": len(rows),
             "candles": rows,
         }
-        return data_answer(request, document, frame)
+        return data_answer(request, document, framed(found.newest, counted))
 
     @routes.get("/chain/{symbol}", response_model=LiveChainAnswer)
     def live_chain(
@@ -59,14 +63,7 @@ def router(server: Server) -> APIRouter:
         with naming(symbol, UnknownSymbol):
             found = live_options(server.settings, symbol.upper(), day, newest_visible(request))
         rows = found.rows()
-        frame = Frame(
-            as_of=server.now(),
-            newest=found.newest,
-            completeness=Counted(of="legs", present=len(rows)),
-            source=SOURCE,
-            unit="shares",
-            reasons=() if rows else [NOTHING_LIVE],
-        )
+        counted = Counted(of="legs", present=len(rows))
         document = {
             "symbol": found.symbol,
             "expiry": None if found.expiry is None else found.expiry.isoformat(),
@@ -74,6 +71,6 @@ def router(server: Server) -> APIRouter:
             "count": len(rows),
             "legs": rows,
         }
-        return data_answer(request, document, frame)
+        return data_answer(request, document, framed(found.newest, counted))
 
     return routes
