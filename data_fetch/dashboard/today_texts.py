@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from data_fetch.core.clock import IST
+from data_fetch.core.feed.tick_ages import TickAges
 from data_fetch.core.freshness import Freshness
 from data_fetch.core.world import World
 from data_fetch.dashboard.numbers import clock_time, day_and_time, grouped, span_text
@@ -56,7 +57,8 @@ def market_words(day: MarketDay) -> str:
 
 
 def freshness_rows(classes: Sequence[ClassFreshness], now: datetime) -> Rows:
-    """A column for each class: its symbols by state, its newest datum and how old that is."""
+    """A column for each class: its symbols by state, its newest datum and how old that is; while
+    ticks of a feed are expected, how old these are."""
     rows = [
         {"symbols": word, **{each.name: grouped(each.counts[state]) for each in classes}}
         for state, word in STATE_WORDS.items()
@@ -66,7 +68,34 @@ def freshness_rows(classes: Sequence[ClassFreshness], now: datetime) -> Rows:
         each.name: span_text(max(now - each.newest, timedelta(0)) if each.newest else None)
         for each in classes
     }
-    return [*rows, {"symbols": "newest", **newest}, {"symbols": "age", **ages}]
+    return [
+        *rows,
+        {"symbols": "newest", **newest},
+        {"symbols": "age", **ages},
+        *(_tick_rows(classes) if any(each.ticks.expected for each in classes) else []),
+    ]
+
+
+def _tick_rows(classes: Sequence[ClassFreshness]) -> Rows:
+    return [
+        {
+            "symbols": "tick age, median",
+            **{each.name: span_text(each.ticks.median) for each in classes},
+        },
+        {
+            "symbols": "oldest tick",
+            **{each.name: _oldest_tick(each.ticks) for each in classes},
+        },
+        {
+            "symbols": "without a tick today",
+            **{each.name: grouped(len(each.ticks.without)) for each in classes},
+        },
+    ]
+
+
+def _oldest_tick(ages: TickAges) -> str:
+    """Its age and its symbol."""
+    return f"{span_text(ages.oldest)} {ages.oldest_symbol}".rstrip()
 
 
 def feed_line(feed: FeedSummary) -> str:

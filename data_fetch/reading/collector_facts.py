@@ -19,7 +19,6 @@ from data_fetch.core.errors import DataFetchError, StoreFailure
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import MarketCalendar, TradingGroup
 from data_fetch.core.market.members import Members
-from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.runs import Outcome
 from data_fetch.core.settings import Settings
 from data_fetch.core.timetable import LONGEST_BREAK, QUOTES
@@ -28,6 +27,7 @@ from data_fetch.reading.alert_list import alerts_of
 from data_fetch.reading.chain_freshness import chain_freshness
 from data_fetch.reading.coverage_days import DayRange, coverage_grid
 from data_fetch.reading.feed_status import FeedSummary, feed_in
+from data_fetch.reading.instants import midnight_before
 from data_fetch.reading.quote_freshness import quote_freshness
 from data_fetch.reading.readiness import readiness_in
 from data_fetch.reading.records import clock_of, listed_instruments, store_of
@@ -214,14 +214,10 @@ def _open_alerts(store: Store) -> Mapping[str, int]:
     return {rule: found[rule] for rule in RULE_NAMES}
 
 
-def _midnight(now: datetime) -> datetime:
-    return instant_of(midnight_number(now.astimezone(IST).date()))
-
-
 def run_figures(store: Store, now: datetime) -> list[RunFigures]:
     """The runs of the last days by job and outcome. Raises StoreUnreachable."""
     runs = sync_runs.c
-    of_today = runs.started_at >= _midnight(now)
+    of_today = runs.started_at >= midnight_before(now)
     query = (
         select(
             runs.job,
@@ -247,7 +243,7 @@ def _listed(settings: Settings, store: Store) -> Sequence[Instrument]:
 def _slots(
     store: Store, calendar: MarketCalendar, groups: frozenset[TradingGroup], now: datetime
 ) -> SlotFigures:
-    before = _midnight(now) - MINUTE
+    before = midnight_before(now) - MINUTE
     over = minute_of(now) - MINUTE
     due = {slot for group in groups for slot in calendar.slots_between(before, over, group)}
     query = select(sync_runs.c.due_slot, sync_runs.c.outcome).where(

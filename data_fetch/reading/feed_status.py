@@ -5,12 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from data_fetch.core.clock import IST
-from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.report import FeedReport
-from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.settings import Settings
-from data_fetch.reading.instants import ist_text
+from data_fetch.reading.instants import ist_text, midnight_before
 from data_fetch.reading.records import clock_of, store_of
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.feed import StoredDisconnect, disconnects_since, feed_report
@@ -38,7 +35,7 @@ class FeedSummary:
     @property
     def runs(self) -> bool:
         """Whether a collector reports it, and has not stopped it."""
-        return self.state not in {NOT_RUNNING, FeedState.STOPPED}
+        return self.report.runs(self.now)
 
     @property
     def cause(self) -> str:
@@ -65,10 +62,10 @@ class FeedSummary:
         return ", ".join(parts)
 
     def undelivered(self, most: int) -> list[str]:
-        """A line for each of at most *most* keys that the feed does not deliver, with its reason,
-        and what to do; none when all are delivered, or the collector does not name them."""
+        """A line for each of at most *most* keys that the running feed does not deliver, with its
+        reason, and what to do; none when all are delivered, or the collector names none."""
         shown = self.report.unhonoured_keys[:most]
-        if not shown:
+        if not (shown and self.runs):
             return []
         more = self.report.unhonoured - len(shown)
         return [
@@ -118,5 +115,4 @@ def feed_in(store: Store, now: datetime) -> FeedSummary | None:
     report = feed_report(store)
     if report is None:
         return None
-    today = instant_of(midnight_number(now.astimezone(IST).date()))
-    return FeedSummary(report, disconnects_since(store, today), now)
+    return FeedSummary(report, disconnects_since(store, midnight_before(now)), now)

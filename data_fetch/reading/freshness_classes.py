@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from data_fetch.core.feed.tick_ages import LastTick, TickAges, tick_ages
 from data_fetch.core.freshness import USUAL, Freshness, count_states
 from data_fetch.core.settings import Settings
 from data_fetch.reading.freshness_report import freshness_report
@@ -15,12 +16,14 @@ INDEX_SEGMENT = "NSE_INDEX"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassFreshness:
     """How many symbols of the class *name* are in each state, their *newest* datum (received), and
-    the symbols that are neither fresh nor out of trading hours."""
+    the symbols that are neither fresh nor out of trading hours. *ticks* are the ages of those of a
+    running feed."""
 
     name: str
     counts: Mapping[str, int]
     newest: datetime | None
     notable: Sequence[str]
+    ticks: TickAges
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class _Judged:
     symbol: str
     state: Freshness
     newest: datetime | None
+    tick: LastTick
 
 
 def freshness_by_class(settings: Settings) -> list[ClassFreshness]:
@@ -35,10 +39,16 @@ def freshness_by_class(settings: Settings) -> list[ClassFreshness]:
     report = freshness_report(settings)
     indices = {each.symbol for each in report.listed if each.segment == INDEX_SEGMENT}
     quotes = [
-        _Judged(each.symbol, each.state, each.last_quote) for each in report.quotes.judgements
+        _Judged(each.symbol, each.state, each.last_quote, report.quotes.tick(each.symbol))
+        for each in report.quotes.judgements
     ]
     chains = [
-        _Judged(each.symbol, each.state, each.last.received_at if each.last else None)
+        _Judged(
+            each.symbol,
+            each.state,
+            each.last.received_at if each.last else None,
+            report.chains.tick(each.symbol),
+        )
         for each in report.chains.judgements
     ]
     classes = {
@@ -55,4 +65,5 @@ def _class(name: str, judged: Sequence[_Judged]) -> ClassFreshness:
         counts=count_states(each.state for each in judged),
         newest=max((each.newest for each in judged if each.newest), default=None),
         notable=[each.symbol for each in judged if each.state not in USUAL],
+        ticks=tick_ages({each.symbol: each.tick for each in judged}),
     )

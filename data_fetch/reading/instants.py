@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import SetupError
-from data_fetch.core.market.session import EPOCH
+from data_fetch.core.market.session import EPOCH, instant_of, midnight_number
 from data_fetch.core.text import presentable
 
 EXAMPLE = "2026-09-16T15:30:00+05:30"
@@ -37,6 +37,11 @@ class Period:
     def last(self) -> date:
         """The IST date on which it ends."""
         return self.end.astimezone(IST).date()
+
+
+def midnight_before(now: datetime) -> datetime:
+    """The beginning (UTC) of the IST date of *now*."""
+    return instant_of(midnight_number(now.astimezone(IST).date()))
 
 
 def period(first: date | str, last: date | str) -> Period:

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from data_fetch.core.candles.candles import CandleInterval
-from data_fetch.core.clock import END_OF_TIME, IST, utc_text
+from data_fetch.core.clock import END_OF_TIME, utc_text
 from data_fetch.core.feed.live_prices import FeedCandle
 from data_fetch.core.feed.slot_quotes import SOURCE
-from data_fetch.core.market.session import instant_of, midnight_number
 from data_fetch.core.settings import Settings
+from data_fetch.reading.instants import midnight_before
 from data_fetch.reading.records import clock_of, records_for
 from data_fetch.storage.chains.heads import newest_head
 from data_fetch.storage.chains.lineage import chain_lineage
@@ -109,7 +109,7 @@ def live_minutes(settings: Settings, symbol: str, at: datetime | None = None) ->
     """
     with records_for(settings, [symbol]) as records, records.store.reading() as connection:
         (instrument,) = records.instruments
-        key, since = instrument.instrument_key, _midnight(records.expectation.now)
+        key, since = instrument.instrument_key, midnight_before(records.expectation.now)
         found = live_candles(connection, key, since)
         known = _minutes_with_candles(connection, key, since, at)
     return LiveCandles(
@@ -131,7 +131,7 @@ def live_options(
 
     Raises UnknownSymbol, StoreUnreachable.
     """
-    since = _midnight(clock_of(settings).now())
+    since = midnight_before(clock_of(settings).now())
     with records_for(settings, [symbol]) as records, records.store.reading() as connection:
         (underlying,) = records.instruments
         named = underlying.symbol
@@ -168,8 +168,3 @@ def _minutes_with_candles(
         columns.fetched_at <= (END_OF_TIME if at is None else at),
     )
     return set(connection.scalars(query))
-
-
-def _midnight(now: datetime) -> datetime:
-    """The midnight in India before *now*."""
-    return instant_of(midnight_number(now.astimezone(IST).date()))

@@ -1,11 +1,12 @@
 """Freshness of quotes: trading minutes since the last quote of each symbol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from data_fetch.core.clock import VirtualClock
+from data_fetch.core.feed.tick_ages import NO_TICK, LastTick
 from data_fetch.core.freshness import STALE, USUAL, FreshnessRules, count_states
 from data_fetch.core.instruments.instrument import Instrument
 from data_fetch.core.market.calendar import F_AND_O_STOCK, MarketCalendar
@@ -22,6 +23,7 @@ from data_fetch.reading.records import (
     several,
     store_of,
 )
+from data_fetch.reading.tick_receipts import product_ticks, tick_document
 from data_fetch.runtime.calendars import calendar_for
 from data_fetch.runtime.settings import process_settings
 from data_fetch.runtime.stores import named_instruments
@@ -29,15 +31,24 @@ from data_fetch.services.freshness import FreshnessMonitor
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.quotes import QuoteStore
 
-COLUMNS = {"symbol": "text", "state": "text", "last_quote": "instant", "trading_minutes": "int"}
+COLUMNS = {
+    "symbol": "text",
+    "state": "text",
+    "last_quote": "instant",
+    "trading_minutes": "int",
+    "last_tick": "instant",
+    "tick_age_seconds": "float",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class QuoteFreshness:
-    """The judgements of symbols, made at the instant *at*."""
+    """The judgements of symbols, made at the instant *at*, and beside them their newest *ticks*: of
+    each symbol while a feed runs, else of none."""
 
     at: datetime
     judgements: Sequence[Judgement]
+    ticks: Mapping[str, LastTick] = field(default_factory=dict)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -59,11 +70,18 @@ class QuoteFreshness:
         """The newest quote of all."""
         return max((each.last_quote for each in self.judgements if each.last_quote), default=None)
 
+    def tick(self, symbol: str) -> LastTick:
+        """The newest tick of *symbol*."""
+        return self.ticks.get(symbol, NO_TICK)
+
     def document(self) -> dict[str, Any]:
         return {
             "at": ist_text(self.at),
             "counts": self.counts,
-            "symbols": [judgement_document(each) for each in self.judgements],
+            "symbols": [
+                {**judgement_document(each), **tick_document(self.tick(each.symbol))}
+                for each in self.judgements
+            ],
         }
 
 
@@ -87,8 +105,9 @@ class FreshnessTable:
     """A *table* with a row per symbol, and how many symbols are in each state.
 
     Columns: symbol, state ("fresh", "never_seen", "stopped", "frozen", "market_closed"),
-    last_quote (when it was received) and trading_minutes since then. *freshness* has the newest
-    quote of all.
+    last_quote (when it was received) and trading_minutes since then; last_tick (when the streaming
+    feed last brought it, today) and tick_age_seconds since then. Both are null without a running
+    feed, the age also while the market is closed. *freshness* has the newest quote of all.
     """
 
     table: Any
@@ -112,6 +131,8 @@ def freshness(
             "state": each.state.value,
             "last_quote": each.last_quote,
             "trading_minutes": each.minutes,
+            "last_tick": report.tick(each.symbol).received_at,
+            "tick_age_seconds": report.tick(each.symbol).age_seconds,
         }
         for each in report.judgements
     ]
@@ -152,7 +173,8 @@ def quote_freshness(
         found = judgements(settings, store, instruments, calendar, now)
     else:
         found = [_never_seen(symbol, calendar, now) for symbol in listed_symbols(settings)]
-    return QuoteFreshness(now, found)
+    states = {each.symbol: each.state for each in found}
+    return QuoteFreshness(now, found, product_ticks(store, instruments, states, now))
 
 
 def _never_seen(symbol: str, calendar: MarketCalendar, now: datetime) -> Judgement:

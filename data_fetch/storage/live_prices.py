@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from data_fetch.core.feed.live_prices import FeedCandle, FeedLeg
 from data_fetch.core.feed.ticks import NO_BEST, NO_DETAIL, Greeks
@@ -107,6 +107,32 @@ def live_legs(
     if expiry is not None:
         query = query.where(columns.expiry == expiry)
     return [LegRow(**row) for row in connection.execute(query).mappings()]
+
+
+def last_candle_receipts(
+    connection: Connection, instrument_keys: Collection[str], since: datetime
+) -> dict[str, datetime]:
+    """When the newest tick of each of *instrument_keys* was received; none of those that have no
+    minute received at *since* or later."""
+    columns = feed_candles.c
+    query = (
+        select(columns.instrument_key, func.max(columns.received_at).label("last"))
+        .where(columns.instrument_key.in_(instrument_keys), columns.received_at >= since)
+        .group_by(columns.instrument_key)
+    )
+    return {row.instrument_key: row.last for row in connection.execute(query)}
+
+
+def last_leg_receipts(connection: Connection, since: datetime) -> dict[str, datetime]:
+    """When the newest tick of any option on an underlying was received, at *since* or later, by the
+    underlying's key."""
+    columns = feed_legs.c
+    query = (
+        select(columns.underlying_key, func.max(columns.received_at).label("last"))
+        .where(columns.received_at >= since)
+        .group_by(columns.underlying_key)
+    )
+    return {row.underlying_key: row.last for row in connection.execute(query)}
 
 
 def _candle_row(candle: FeedCandle) -> RowValues:

@@ -192,7 +192,15 @@ def test_freshness_names_each_symbol_and_counts_the_states(desk: Desk) -> None:
         "market_closed": 0,
     }
     assert [row["symbol"] for row in told["symbols"]] == list(SYMBOLS)
-    assert list(told["symbols"][0]) == ["symbol", "state", "last_quote", "trading_minutes"]
+    assert list(told["symbols"][0]) == [
+        "symbol",
+        "state",
+        "last_quote",
+        "trading_minutes",
+        "last_tick",
+        "tick_age_seconds",
+    ]
+    assert told["symbols"][0]["last_tick"] is told["symbols"][0]["tick_age_seconds"] is None
     assert told["chains"]["counts"]["fresh"] == 2
     assert [row["symbol"] for row in told["chains"]["symbols"]] == ["BANKNIFTY", "NIFTY"]
 

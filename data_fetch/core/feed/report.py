@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.recorder import RecordingStatus
 
 # A collector reports every minute.
@@ -56,6 +57,10 @@ class FeedReport:
     def is_outdated(self, now: datetime) -> bool:
         """Whether no collector has reported for a while."""
         return now - self.at > OUTDATED_AFTER
+
+    def runs(self, now: datetime) -> bool:
+        """Whether a collector reports it, and has not stopped it."""
+        return not self.is_outdated(now) and self.state != FeedState.STOPPED
 
     def document(self) -> dict[str, Any]:
         """The same in types of JSON."""

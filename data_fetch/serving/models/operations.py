@@ -67,19 +67,53 @@ class GapsAnswer(DaysAnswer):
 
 class FreshnessColumns(Answer):
     """`data` is `quotes` or `chains`; `state` is `fresh`, `never_seen`, `stopped`, `frozen` or
-    `market_closed`; `trading_minutes` are those since the last receipt."""
+    `market_closed`; `trading_minutes` are those since the last receipt.
+
+    `last_tick` is when the streaming feed last brought the symbol today (of chains: any of its
+    options), `tick_age_seconds` the time since then, while the market is open. Null without a
+    running feed.
+    """
 
     data: list[str]
     symbol: list[str]
     state: list[str]
     last_receipt: list[datetime | None]
     trading_minutes: list[int | None]
+    last_tick: list[datetime | None]
+    tick_age_seconds: list[float | None]
+
+
+class UnhonouredKey(Answer):
+    """A live key that was requested of the feed in vain; `symbol` is the listed symbol, or the name
+    of the option contract."""
+
+    key: str
+    symbol: str | None
+    reason: str
+
+
+class FeedNow(Answer):
+    """The streaming feed as its collector reported it last; `state` is `not running` when that is
+    some minutes ago.
+
+    `unhonoured` counts the keys that it does not deliver, `unhonoured_keys` are the first of them,
+    and `then` is what to do.
+    """
+
+    reported_at: datetime
+    state: str
+    cause: str
+    unhonoured: int
+    unhonoured_keys: list[UnhonouredKey]
+    then: str | None
 
 
 class FreshnessAnswer(DataAnswer):
-    """How fresh the newest data of each symbol is."""
+    """How fresh the newest data of each symbol is. `feed` is null where no collector ever had
+    one."""
 
     count: int
+    feed: FeedNow | None
     columns: FreshnessColumns
 
 

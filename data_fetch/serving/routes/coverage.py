@@ -1,6 +1,7 @@
 """What is collected of what was due: coverage, gaps, freshness. Of the present, so not public."""
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -11,9 +12,12 @@ from fastapi.responses import Response
 
 from data_fetch.core.candles.candles import CandleInterval
 from data_fetch.core.candles.coverage import GAPS, State
+from data_fetch.core.clock import utc_text
+from data_fetch.core.feed.tick_ages import LastTick
 from data_fetch.core.freshness import USUAL
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, coverage
 from data_fetch.reading.coverage_gaps import CAUSES, gaps
+from data_fetch.reading.feed_status import UNDELIVERED, FeedSummary
 from data_fetch.reading.frames import rows_table
 from data_fetch.reading.freshness_report import FreshnessReport, freshness_report
 from data_fetch.reading.instants import date_of
@@ -60,6 +64,8 @@ FRESHNESS_COLUMNS = {
     "state": "text",
     "last_receipt": "instant",
     "trading_minutes": "int",
+    "last_tick": "instant",
+    "tick_age_seconds": "float",
 }
 
 
@@ -160,7 +166,8 @@ def router(server: Server) -> APIRouter:
         paging: Paged,
     ) -> Response:
         """The state of the newest quote of each listed symbol and of the newest chain of each
-        polled one, with the trading minutes since then."""
+        polled one, with the trading minutes since then. While a collector runs the streaming feed,
+        also when its newest tick was received, and how old that is."""
         refuse_public(request)
         query = PagedQuery("/api/data/freshness", [])
         page = page_wanted(request, query, paging)
@@ -170,7 +177,12 @@ def router(server: Server) -> APIRouter:
             table = rows_table(_freshness_rows(report), FRESHNESS_COLUMNS)
             frame = _freshness_frame(report, table)
             return paged_answer(
-                request, page, {}, frame, in_order(table, ("data", "symbol")), ("data", "symbol")
+                request,
+                page,
+                {"feed": _feed_document(report.feed)},
+                frame,
+                in_order(table, ("data", "symbol")),
+                ("data", "symbol"),
             )
 
         return await to_thread.run_sync(answered, limiter=server.ranges)
@@ -212,6 +224,7 @@ def _freshness_rows(report: FreshnessReport) -> list[dict[str, Any]]:
             "state": each.state.value,
             "last_receipt": each.last_quote,
             "trading_minutes": each.minutes,
+            **_tick_values(report.quotes.tick(each.symbol)),
         }
         for each in report.quotes.judgements
     ]
@@ -222,10 +235,29 @@ def _freshness_rows(report: FreshnessReport) -> list[dict[str, Any]]:
             "state": each.state.value,
             "last_receipt": each.last and each.last.received_at,
             "trading_minutes": each.minutes,
+            **_tick_values(report.chains.tick(each.symbol)),
         }
         for each in report.chains.judgements
     ]
     return quotes + chains
+
+
+def _tick_values(tick: LastTick) -> dict[str, Any]:
+    return {"last_tick": tick.received_at, "tick_age_seconds": tick.age_seconds}
+
+
+def _feed_document(feed: FeedSummary | None) -> dict[str, Any] | None:
+    if feed is None:
+        return None
+    report = feed.report
+    return {
+        "reported_at": utc_text(report.at),
+        "state": feed.state,
+        "cause": feed.cause,
+        "unhonoured": report.unhonoured,
+        "unhonoured_keys": [asdict(each) for each in report.unhonoured_keys],
+        "then": UNDELIVERED if report.unhonoured else None,
+    }
 
 
 def _freshness_frame(report: FreshnessReport, table: Any) -> Frame:

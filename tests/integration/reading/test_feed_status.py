@@ -118,6 +118,13 @@ def test_keys_that_are_not_delivered_are_named_with_what_to_do(
     }
 
 
+def test_of_a_feed_that_does_not_run_no_key_is_named(shelf: Shelf) -> None:
+    stopped = replace(REPORT, state="stopped", unhonoured_keys=(TCS,))
+    FeedStore(shelf.store).record(stopped, [])
+
+    assert summary(shelf).undelivered(5) == []
+
+
 @pytest.mark.parametrize(
     ("later", "state"),
     [(3 * MINUTE, "live"), (3 * MINUTE + timedelta(seconds=1), "not running")],

@@ -28,6 +28,7 @@ from data_fetch.sources.upstox.feed import UpstoxFeed
 from data_fetch.storage.database.store import Store
 from data_fetch.storage.database.tables import CandleRow, LtpData, OptionChainData, table
 from data_fetch.storage.feed import StoredDisconnect, disconnects_since, feed_report
+from data_fetch.storage.live_prices import last_candle_receipts
 
 DAY = date(2026, 9, 16)
 SYMBOLS = ("NIFTY", "BANKNIFTY", "RELIANCE", "TCS")
@@ -50,13 +51,14 @@ def fault(kind: str, begin: str, end: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a collector left: its facts by table, disconnects, failures, and the reports of its feed
-    by their minute."""
+    """What a collector left: its facts by table, disconnects, failures, the reports of its feed by
+    their minute, and when the last tick of each symbol was received."""
 
     facts: Mapping[str, Rows]
     disconnects: Sequence[StoredDisconnect]
     failures: Sequence[str]
     reports: Mapping[str, FeedReport]
+    ticks: Mapping[str, datetime]
 
     @property
     def quotes(self) -> Rows:
@@ -104,10 +106,11 @@ def collected(
             at_slot(collector.provider.base_url, run.due_slot)
 
         watcher.on_slot = look
+        keys = {each.symbol: each.live_key for each in collector.universe.members}
         answer = urllib3.request(
             "POST",
             f"{collector.provider.base_url}/paper/faults",
-            body=orjson.dumps({"fault": list(faults)}),
+            body=orjson.dumps({"fault": [with_keys(each, keys) for each in faults]}),
         )
         assert answer.status < 300, answer.data
         scheduler = DataScheduler()
@@ -117,7 +120,21 @@ def collected(
             disconnects_since(collector.store, at("00:00")),
             scheduler.failures,
             reports,
+            last_ticks(collector.store, keys),
         )
+
+
+def with_keys(fault: dict[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """*fault* with the key of each symbol in it."""
+    symbols = fault.get("instruments", [])
+    return {**fault, "instruments": [keys[symbol] for symbol in symbols]}
+
+
+def last_ticks(store: Store, keys: Mapping[str, str]) -> dict[str, datetime]:
+    symbols = {key: symbol for symbol, key in keys.items()}
+    with store.reading() as connection:
+        found = last_candle_receipts(connection, symbols, at("00:00"))
+    return {symbols[key]: received_at for key, received_at in found.items()}
 
 
 FAULTS_OF_THE_FEED = [
@@ -191,7 +208,7 @@ def test_a_mute_socket_is_given_up_after_ten_seconds_of_the_clock(tmp_path: Path
 
 def test_a_half_mute_socket_is_no_disconnect_and_no_loss(tmp_path: Path) -> None:
     """Silence of a key says nothing; the requests have its prices."""
-    dead = [fault("feed-half-mute", "09:17:00", "09:20:00", instruments=["TCS", "RELIANCE"])]
+    dead = [fault("feed-half-mute", "09:17:00", "09:30:00", instruments=["TCS", "RELIANCE"])]
 
     alone = collected(tmp_path / "alone", dead, feed=False, until="09:21")
     beside = collected(tmp_path / "beside", dead, feed=True, until="09:21")
@@ -199,6 +216,8 @@ def test_a_half_mute_socket_is_no_disconnect_and_no_loss(tmp_path: Path) -> None
     assert beside.facts == alone.facts
     assert beside.disconnects == []
     assert {beside.reports[minute].state for minute in ("09:17", "09:18", "09:19")} == {"live"}
+    assert max(beside.ticks["TCS"], beside.ticks["RELIANCE"]) <= at("09:17")
+    assert min(beside.ticks["NIFTY"], beside.ticks["BANKNIFTY"]) > at("09:18")
 
 
 def test_a_socket_without_pongs_is_given_up_while_the_clock_stands(

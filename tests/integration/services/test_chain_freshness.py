@@ -302,6 +302,8 @@ def test_the_document_has_every_polled_chain(watch: Watch, run: Run) -> None:
         "expiry": "2026-09-22",
         "source": "nse",
         "standing_minutes": 0,
+        "last_tick": None,
+        "tick_age_seconds": None,
     }
 
 

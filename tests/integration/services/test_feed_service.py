@@ -13,13 +13,16 @@ import urllib3
 from sqlalchemy import select
 from watcher import Watcher
 
+from data_fetch.cli.freshness import quote_lines
 from data_fetch.core.clock import IST
 from data_fetch.core.feed.disconnects import Disconnect
 from data_fetch.core.feed.report import FeedReport, UnhonouredKey
 from data_fetch.core.feed.subscriptions import NO_ENTRY
+from data_fetch.core.market.calendar import MarketCalendar
 from data_fetch.core.runs import Outcome, SyncRun
 from data_fetch.core.settings import Settings
 from data_fetch.reading.feed_recordings import recorded_feed_days, replayed_recording
+from data_fetch.reading.quote_freshness import QuoteFreshness, quote_freshness
 from data_fetch.runtime.archive import archive_workers_for, days_here
 from data_fetch.runtime.collector import Collector
 from data_fetch.runtime.rehearsal import rehearsal_for
@@ -55,6 +58,11 @@ class FeedEnv:
         self.store = collector.store
         [self.feed] = [each for each in collector.services if isinstance(each, FeedService)]
         self.clock.sleep(datetime(2026, 9, 16, 10, tzinfo=IST) - self.clock.now())
+
+    def key(self, symbol: str) -> str:
+        """Its live key."""
+        members = self.collector.universe.members
+        return next(each.live_key for each in members if each.symbol == symbol)
 
     def order(self, **fault: Any) -> None:
         self._order([fault])
@@ -109,6 +117,17 @@ class FeedEnv:
         query = select(quotes.c.symbol, quotes.c.source)
         with self.store.reading() as connection:
             return {row.symbol: row.source for row in connection.execute(query)}
+
+    def freshness(self) -> QuoteFreshness:
+        """What a process beside the collector says of the quotes."""
+        collector = self.collector
+        return quote_freshness(
+            collector.context.settings,
+            self.store,
+            MarketCalendar.reviewed(),
+            self.clock.now(),
+            collector.universe.members,
+        )
 
     def disconnects(self) -> list[StoredDisconnect]:
         return disconnects_since(self.store, datetime(2026, 9, 16, tzinfo=IST))
@@ -165,13 +184,13 @@ def test_a_symbol_that_is_polled_too_is_subscribed_on_the_same_connection(env: F
 
 
 def test_a_key_that_is_not_delivered_is_named_with_its_reason(env: FeedEnv) -> None:
-    [stock] = [each for each in env.collector.universe.members if each.symbol == "RELIANCE"]
+    stock = env.key("RELIANCE")
     env.until(lambda report: report.state == "live" and report.awaited == 0)
 
-    env.silence(stock.live_key)
+    env.silence(stock)
     report = env.until(lambda report: report.unhonoured)
 
-    assert report.unhonoured_keys == (UnhonouredKey(stock.live_key, "RELIANCE", NO_ENTRY),)
+    assert report.unhonoured_keys == (UnhonouredKey(stock, "RELIANCE", NO_ENTRY),)
     assert report.state == "live"
 
 
@@ -404,6 +423,31 @@ def test_a_whole_minute_of_the_feed_is_the_candle_that_a_request_brings(env: Fee
     assert found.is_whole
     assert not live[at_ten_nine + timedelta(minutes=1)].is_whole
     assert tuple(candle) == (found.open, found.high, found.low, found.close, at_ten_nine)
+
+
+def test_a_symbol_whose_ticks_have_stopped_is_the_oldest_one(env: FeedEnv) -> None:
+    """Each other symbol ticks at least every 15 seconds."""
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+    env.order(kind="feed-half-mute", instruments=[env.key("RELIANCE")])
+    silent, later = env.clock.now(), datetime(2026, 9, 16, 10, 3, tzinfo=IST)
+
+    env.sleep_until("10:03:00")
+    env.until(lambda report: report.last_tick is not None and report.last_tick >= later)
+    found = env.freshness()
+
+    last = found.tick("RELIANCE")
+    assert last.received_at is not None
+    assert last.received_at <= silent
+    assert last.age == found.at - last.received_at
+    others = [found.tick(symbol).received_at for symbol in ("NIFTY", "BANKNIFTY")]
+    assert [at for at in others if at is None or at < later] == []
+    median = (found.at - min(at for at in others if at is not None)).total_seconds()
+    printed, *symbols = quote_lines(found)
+    assert printed.endswith(
+        f"3 never_seen; ticks {median:.1f} s old at the median, "
+        f"oldest {last.age_seconds:.1f} s (RELIANCE)"
+    )
+    assert symbols[-1].endswith(f", last tick {last.age_seconds:.1f} s ago")
 
 
 def test_the_subscribed_options_are_live(env: FeedEnv) -> None:

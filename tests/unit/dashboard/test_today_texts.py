@@ -1,5 +1,6 @@
 """What the page Today says."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from data_fetch.core.clock import MINUTE
+from data_fetch.core.feed.tick_ages import TickAges
 from data_fetch.core.freshness import Freshness, count_states
 from data_fetch.dashboard.downloads import csv_bytes, parquet_bytes
 from data_fetch.dashboard.numbers import span_text
@@ -76,14 +78,20 @@ def test_spans_are_short(span: timedelta | None, text: str) -> None:
     assert span_text(span) == text
 
 
-def test_freshness_has_a_column_for_each_class() -> None:
-    states = [Freshness.FRESH, Freshness.FRESH, Freshness.STOPPED]
-    found = ClassFreshness(
-        name="stock quotes", counts=count_states(states), newest=NOW - MINUTE, notable=["TCS"]
-    )
-    unseen = ClassFreshness(name="option chains", counts=count_states([]), newest=None, notable=[])
+STOCKS = ClassFreshness(
+    name="stock quotes",
+    counts=count_states([Freshness.FRESH, Freshness.FRESH, Freshness.STOPPED]),
+    newest=NOW - MINUTE,
+    notable=["TCS"],
+    ticks=TickAges(),
+)
+UNSEEN = ClassFreshness(
+    name="option chains", counts=count_states([]), newest=None, notable=[], ticks=TickAges()
+)
 
-    rows = freshness_rows([found, unseen], NOW)
+
+def test_freshness_has_a_column_for_each_class() -> None:
+    rows = freshness_rows([STOCKS, UNSEEN], NOW)
 
     assert [tuple(row.values()) for row in rows] == [
         ("fresh", "2", "0"),
@@ -95,6 +103,23 @@ def test_freshness_has_a_column_for_each_class() -> None:
         ("age", "1 min", "–"),
     ]
     assert list(rows[0]) == ["symbols", "stock quotes", "option chains"]
+
+
+def test_freshness_has_the_age_of_ticks_while_they_are_expected() -> None:
+    ticking = TickAges(
+        median=timedelta(seconds=1.2),
+        oldest=timedelta(seconds=42),
+        oldest_symbol="IDEA",
+        without=["TCS", "SBIN"],
+    )
+
+    rows = freshness_rows([replace(STOCKS, ticks=ticking), UNSEEN], NOW)
+
+    assert [tuple(row.values()) for row in rows[-3:]] == [
+        ("tick age, median", "1.2 s", "–"),
+        ("oldest tick", "42.0 s IDEA", "–"),
+        ("without a tick today", "2", "0"),
+    ]
 
 
 def test_a_budget_is_used_and_left() -> None:
