@@ -27,6 +27,8 @@ from data_fetch.storage.feed import disconnects_since, feed_report
 from data_fetch.storage.runs import recent_runs
 
 KILLS = times(3, 100)
+# On each of two kinds of database.
+KILLS_WITH_THE_FEED = times(10, 100)
 
 pytestmark = pytest.mark.long
 
@@ -118,7 +120,7 @@ def test_killed_again_and_again_with_the_feed_no_disconnect_stays_open(desk: Des
     """Slots are as without the feed: only those without a process are missed."""
     desk.environment["FEED_ENABLED"] = "true"
     chance = random.Random(20260917)
-    for _ in range(KILLS):
+    for _ in range(KILLS_WITH_THE_FEED):
         process = desk.start("run")
         read_slot(process)
         with pytest.raises(subprocess.TimeoutExpired):
