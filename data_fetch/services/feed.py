@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 from data_fetch.core.clock import IST
@@ -73,6 +74,7 @@ class FeedService(RecurringService):
         self._plan = EMPTY_PLAN
         self._begun = False
         self._failed_recordings = 0
+        self._unhonoured: Mapping[str, str] = {}
         self._ended: list[Disconnect] = []
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
@@ -131,12 +133,21 @@ class FeedService(RecurringService):
             facts = {"state": str(change.state), "cause": change.cause}
             log.info("feed", extra=facts)
         self._log_recording(status.recording)
+        self._log_unhonoured(status.unhonoured)
         self._ended += self._feed.take_disconnects()
         # The status may be older than the end of its disconnect.
         present = [] if status.disconnect is None else [status.disconnect]
         report = feed_report_of(status, self._plan, latest, self._name_of, now)
         self._repository.record(report, [*present, *self._ended])
         self._ended.clear()
+
+    def _log_unhonoured(self, unhonoured: Mapping[str, str]) -> None:
+        """Log the keys that are not delivered, except for those of the last call."""
+        new = {key: why for key, why in unhonoured.items() if key not in self._unhonoured}
+        if new:
+            facts = {"count": len(new), "sample": dict(islice(new.items(), MOST_NAMED))}
+            log.warning("feed_keys_not_delivered", extra=facts)
+        self._unhonoured = unhonoured
 
     def _log_recording(self, recording: RecordingStatus | None) -> None:
         """Log minutes of the recording that failed since the last call."""

@@ -161,6 +161,16 @@ def _of_feed(feed: FeedSummary) -> Iterator[GaugeMetricFamily]:
         ["mode"],
         [([mode], count) for mode, count in feed.report.keys.items()],
     )
+    yield _labelled(
+        "data_fetch_feed_keys_without_prices",
+        "Keys that the feed is to deliver and does not, by reason.",
+        ["reason"],
+        [
+            (["left_out"], sum(feed.report.left_out.values())),
+            (["awaited"], feed.report.awaited),
+            (["unhonoured"], feed.report.unhonoured),
+        ],
+    )
     if feed.report.last_tick is not None:
         yield _one(
             "data_fetch_feed_last_tick_timestamp_seconds",

@@ -183,15 +183,23 @@ def test_a_symbol_that_is_polled_too_is_subscribed_on_the_same_connection(env: F
     assert (after.unhonoured, after.unhonoured_keys) == (0, ())
 
 
-def test_a_key_that_is_not_delivered_is_named_with_its_reason(env: FeedEnv) -> None:
+def test_a_key_that_is_not_delivered_is_named_with_its_reason(
+    env: FeedEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
     stock = env.key("RELIANCE")
     env.until(lambda report: report.state == "live" and report.awaited == 0)
 
     env.silence(stock)
     report = env.until(lambda report: report.unhonoured)
 
+    env.feed.tick()
+
     assert report.unhonoured_keys == (UnhonouredKey(stock, "RELIANCE", NO_ENTRY),)
     assert report.state == "live"
+    # Once, though each run of the job finds it.
+    [logged] = [each for each in caplog.records if each.message == "feed_keys_not_delivered"]
+    assert vars(logged)["sample"] == {stock: NO_ENTRY}
 
 
 def test_an_option_that_is_not_delivered_has_the_name_of_its_contract(env: FeedEnv) -> None:
