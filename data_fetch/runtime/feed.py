@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -84,15 +84,20 @@ class TickSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TickNames:
-    """What the ticks of a feed are of, by live key: *symbols* of products, and *contracts*."""
+    """What the ticks of a feed are of, by live key: *symbols* of products, and *contracts*. Those
+    of *sentinels* are for the feed itself, and are not published."""
 
     symbols: Mapping[str, str]
     contracts: Mapping[str, Contract]
+    sentinels: Mapping[str, Sentinel] = field(default_factory=dict)
 
     def name_of(self, key: str) -> str | None:
         """The symbol, or the name of the contract; None for a key of neither."""
-        contract = self.contracts.get(key)
-        return self.symbols.get(key) if contract is None else contract.name
+        if (contract := self.contracts.get(key)) is not None:
+            return contract.name
+        if (sentinel := self.sentinels.get(key)) is not None:
+            return self.symbols.get(key, sentinel.name)
+        return self.symbols.get(key)
 
 
 class TickPublisher:
@@ -194,7 +199,7 @@ def feeds_at(
     sentinels = sentinels_on(store, now.astimezone(IST).date())
     options = ListedOptions(store)
     symbols = {each.live_key: each.symbol for each in universe.members}
-    names = TickNames(symbols, options.contracts)
+    names = TickNames(symbols, options.contracts, sentinels)
     feed = UpstoxFeed(
         AuthorisedDoor(provider.api),
         base_url=provider.base_url,

@@ -8,8 +8,8 @@ from datetime import datetime
 class Disconnect:
     """The feed was away for *keys* from *began* to *ended* (UTC); None: it still is.
 
-    *began* is the last instant with a sign of life, *ended* that of the first prices after it: of
-    live ones while a market is open, else of a snapshot.
+    *began* is the last instant with a sign of life, *ended* that of the first live price after it.
+    While none has to come, because the market is closed, a snapshot is enough.
     """
 
     began: datetime

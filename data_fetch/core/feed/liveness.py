@@ -112,6 +112,7 @@ class Liveness:
         # On the present connection.
         self._requested: dict[str, datetime] = {}
         self._last_ticks: dict[str, datetime] = {}
+        self._last_price: datetime | None = None
         self._statuses: dict[str, _Reported] = {}
         self._condition: Condition | None = None
         self._silent_since: datetime | None = None
@@ -132,6 +133,7 @@ class Liveness:
         self._enter(_Phase.OPEN, "", at)
         self._requested.clear()
         self._last_ticks.clear()
+        self._last_price = None
         self._statuses.clear()
 
     def requested(self, keys: Collection[str], at: datetime) -> None:
@@ -141,7 +143,8 @@ class Liveness:
         }
 
     def ticked(self, keys: Iterable[str], at: datetime) -> None:
-        """Live prices of *keys* came."""
+        """Live prices came, among them those of *keys*."""
+        self._last_price = at
         for key in keys:
             if key in self._sentinels:
                 self._last_ticks[key] = at
@@ -209,6 +212,8 @@ class Liveness:
         for instants in (self._requested, self._last_ticks):
             for key, at in instants.items():
                 instants[key] = min(at, now)
+        if self._last_price is not None:
+            self._last_price = min(self._last_price, now)
 
     def _found(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
         expected = bool(openings)
@@ -243,13 +248,29 @@ class Liveness:
                 since=now,
                 expected=True,
             )
+        if self._last_price is not None and not since.keys() & self._last_ticks.keys():
+            return self._without_sentinels(now, self._last_price, since)
         return self._in_session(now, since)
+
+    def _without_sentinels(
+        self, now: datetime, last_price: datetime, openings: Mapping[str, datetime]
+    ) -> Condition:
+        """The condition when prices have come, and none of the sentinels *openings*: a new
+        connection would hardly deliver them, and cost the others."""
+        if now - last_price > self._rules.mute_after:
+            return Condition(
+                state=FeedState.CONNECTING,
+                cause=f"connected, and no price of {self._names(openings)} has come, which would "
+                "show whether prices come",
+                since=now,
+                expected=True,
+            )
+        return Condition(state=FeedState.LIVE, cause="prices come", since=now, expected=True)
 
     def _in_session(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
         """The condition by the sentinels that have had to tick since the instants *openings*."""
-        ticked_at = max(
-            (self._last_ticks[k] for k in openings if k in self._last_ticks), default=None
-        )
+        # One whose market has closed since was a sign of life until then.
+        ticked_at = max(self._last_ticks.values(), default=None)
         earliest = min(openings.values())
         self._silent_since = silent_since = max(earliest, ticked_at or earliest)
         silence = now - silent_since

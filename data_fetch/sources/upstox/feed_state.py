@@ -76,6 +76,8 @@ class FeedFacts:
     keys: frozenset[str] = frozenset()
     refusal: str = ""
     connected_since: datetime | None = None
+    # Of the present connection, in a snapshot or live.
+    has_prices: bool = False
     changed: deque[Condition] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     disconnects: deque[Disconnect] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     status: FeedStatus | None = None
@@ -96,6 +98,7 @@ class FeedFacts:
         """A connection is open."""
         self.counts.connections += 1
         self.connected_since = at
+        self.has_prices = False
         self.subscriptions.begin()
         self.liveness.opened(at)
 
@@ -123,12 +126,11 @@ class FeedFacts:
         if not message.ticks:
             return
         self.board.put(message.ticks)
+        self.has_prices = True
         if message.live:
+            self._end_disconnect(at)
             self.waits.reset()
             self.liveness.ticked(self.liveness.sentinels & message.ticks.keys(), at)
-        # A connection may bring its snapshot and be mute from then on.
-        if message.live or not self._is_expected:
-            self._end_disconnect(at)
 
     def is_worn(self, opened_at: datetime, now: datetime) -> bool:
         """Whether the connection of *opened_at* is to be renewed at *now*."""
@@ -153,20 +155,21 @@ class FeedFacts:
     def stopped(self, cause: str, at: datetime) -> None:
         """The feed is not running any more."""
         self.connected_since = None
-        self.recorder.close()
         self._end_disconnect(at)
-        self._publish(self.liveness.stopped(cause, at))
+        condition = self.liveness.stopped(cause, at)
+        self._publish(condition)
+        # It may wait for a disk that hangs.
+        self.recorder.close()
+        self._publish(condition)
 
     def look(self, now: datetime) -> Condition:
         """The condition at *now*; it is published, and reported when it has changed."""
         condition = self.liveness.condition(now, self.calendar())
+        # While live prices have to come, a snapshot is not enough: the connection may be mute.
+        if not condition.expected and self.connected_since is not None and self.has_prices:
+            self._end_disconnect(now)
         self._publish(condition)
         return condition
-
-    @property
-    def _is_expected(self) -> bool:
-        """Whether live prices had to come when the feed was looked at last."""
-        return self.status is not None and self.status.condition.expected
 
     def _publish(self, condition: Condition) -> None:
         if self.status is None or condition != self.status.condition:

@@ -136,8 +136,8 @@ def listed_options(connection: Connection, keys: Collection[str], day: date) -> 
 
 
 def nearest_future(connection: Connection, keys: Collection[str], day: date) -> Instrument | None:
-    """The future on the underlying of *keys* that expires first from *day* on, by the newest
-    master; None when it lists none."""
+    """The future on the underlying of *keys* that expires first after *day*, by the newest master;
+    None when it lists none."""
     newest = last_master_date(connection)
     if newest is None:
         return None
@@ -147,7 +147,7 @@ def nearest_future(connection: Connection, keys: Collection[str], day: date) -> 
         .where(
             contracts.underlying_key.in_(keys),
             contracts.instrument_type == "FUT",
-            contracts.expiry >= day,
+            contracts.expiry > day,
             contracts.last_seen >= newest,
         )
         .order_by(contracts.expiry)

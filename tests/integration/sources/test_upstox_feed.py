@@ -1,9 +1,8 @@
 """The feed against a server that speaks its wire: what a user sees in each case."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -174,9 +173,42 @@ def test_a_snapshot_ends_no_disconnect_while_prices_are_expected(
     assert disconnect.cause == "the connection was cut"
 
 
-def test_at_night_a_snapshot_ends_a_disconnect(stub: FeedStub) -> None:
-    stub.greeting = lambda: [market_info(NORMAL_CLOSE)]
-    feed = feed_of(stub, EVENING)
+def test_a_disconnect_ends_with_the_session_when_there_was_a_snapshot(stub: FeedStub) -> None:
+    # Indices close at 15:15 on a day with a closing auction.
+    clock = VirtualClock(datetime(2026, 9, 15, 9, 44, tzinfo=UTC))
+    hold = clock.hold()
+    feed = feed_of(stub, clock=clock, rules=PATIENT)
+    stub.answers = lambda request: [snapshot(PRICES, clock.now())]
+    feed.start()
+    try:
+        until(lambda: len(feed.board.latest()) == 3)
+        stub.send(live_prices(later(1), clock.now()))
+        reaches(feed, FeedState.LIVE)
+        stub.cut()
+        reaches(feed, FeedState.DEAD)
+        clock.sleep(timedelta(seconds=10))
+        # A status and a snapshot on each connection, and one live message.
+        until(lambda: feed.status().counts.messages == 5)
+        clock.sleep(timedelta(seconds=40))
+        before_the_close = feed.take_disconnects()
+        clock.sleep(timedelta(seconds=40))
+        closed = reaches(feed, FeedState.MARKET_CLOSED)
+        after_it = feed.take_disconnects()
+    finally:
+        feed.stop()
+        hold.release()
+
+    assert before_the_close == []
+    assert closed.disconnect is None
+    [disconnect] = after_it
+    assert disconnect.cause == "the connection was cut"
+
+
+@pytest.mark.parametrize("at", [EVENING, SESSION], ids=["by the calendar", "by its status"])
+def test_with_a_closed_market_a_snapshot_ends_a_disconnect(at: datetime, stub: FeedStub) -> None:
+    stub.greeting = list
+    stub.answers = lambda request: [market_info(NORMAL_CLOSE), snapshot(PRICES, at)]
+    feed = feed_of(stub, at)
     feed.start()
     try:
         until(lambda: len(feed.board.latest()) == 3)
@@ -456,11 +488,8 @@ def test_a_subscription_that_is_not_honoured_is_sent_again_and_then_reported(
     feed.start()
     until(lambda: len(feed.board.latest()) == 2)
 
-    second = 0
-    while not feed.status().unhonoured:
-        second += 1
-        stub.send(live_prices({NIFTY: 25_000.0 + second}, SESSION + timedelta(seconds=second / 5)))
-        time.sleep(0.2)
+    prices = ({NIFTY: 25_000.0 + number} for number in count(1))
+    until(lambda: stub.send(live_prices(next(prices))) or feed.status().unhonoured)
 
     assert feed.status().unhonoured == {
         RELIANCE: "the feed has sent nothing for it, after two requests"
@@ -491,11 +520,8 @@ def test_a_change_of_mode_that_is_not_honoured_is_sent_again_and_then_reported(
     started(feed, stub)
     feed.subscribe(Plan({**PLAN.modes, RELIANCE: Mode.FULL}))
 
-    second = 1
-    while not feed.status().unhonoured:
-        second += 1
-        tick(stub, second)
-        time.sleep(0.2)
+    seconds = count(2)
+    until(lambda: tick(stub, next(seconds)) or feed.status().unhonoured)
 
     assert feed.status().unhonoured == {
         RELIANCE: "the feed goes on in mode ltpc, after two requests for full"

@@ -324,12 +324,12 @@ def test_the_real_master_agrees_on_the_lots_of_an_index(sqlite_url: str, shared_
     ("day", "found"),
     [
         (MONDAY, FUTURE),
-        (EXPIRY, FUTURE),
-        (EXPIRY + timedelta(days=1), LATER_FUTURE),
-        (NEXT_EXPIRY + timedelta(days=1), None),
+        (EXPIRY - timedelta(days=1), FUTURE),
+        (EXPIRY, LATER_FUTURE),
+        (NEXT_EXPIRY, None),
     ],
 )
-def test_the_nearest_future_is_listed_and_not_expired(
+def test_the_nearest_future_is_listed_and_expires_later(
     store: Store, day: date, found: Instrument | None
 ) -> None:
     delisted = replace(

@@ -210,6 +210,48 @@ def test_a_sentinel_with_longer_hours_is_expected_alone() -> None:
     assert state(liveness, ist("15:40:00")) is FeedState.MARKET_CLOSED
 
 
+def auction_day(*delivered: str) -> Liveness:
+    """A connection since 10:00 with the indices and a future, of which *delivered* ticked last at
+    15:14:59."""
+    liveness = Liveness({**SENTINELS, FUTURE: Sentinel("Future", FUTURES_AND_OPTIONS)}, RULES)
+    liveness.opened(ist("10:00:00"))
+    liveness.requested({*SENTINELS, FUTURE}, ist("10:00:00"))
+    liveness.ticked(delivered, ist("15:14:59"))
+    return liveness
+
+
+def test_indices_are_a_sign_of_life_until_they_end() -> None:
+    liveness = auction_day(NIFTY)
+    liveness.ticked([FUTURE], ist("15:14:48"))
+
+    assert state(liveness, ist("15:15:03")) is FeedState.LIVE
+    assert state(liveness, ist("15:15:05")) is FeedState.MUTE
+    dead = liveness.condition(ist("15:15:10"), CALENDAR)
+    assert (dead.state, dead.since) == (FeedState.DEAD, ist("15:14:59"))
+
+
+def test_a_sentinel_that_is_not_delivered_ends_no_connection_that_delivers_others() -> None:
+    liveness = auction_day(NIFTY)
+
+    assert state(liveness, ist("15:15:03")) is FeedState.LIVE
+    for second in range(10, 60):
+        liveness.ticked([], ist(f"15:20:{second}"))
+        assert state(liveness, ist(f"15:20:{second}")) is FeedState.LIVE
+    silent = liveness.condition(ist("15:30:00"), CALENDAR)
+    assert (silent.state, silent.expected) == (FeedState.CONNECTING, True)
+    assert silent.cause == (
+        "connected, and no price of Future has come, which would show whether prices come"
+    )
+
+
+def test_a_new_connection_that_delivers_nothing_is_given_up_after_the_indices_ended() -> None:
+    liveness = auction_day()
+    liveness.opened(ist("15:20:00"))
+    liveness.requested({*SENTINELS, FUTURE}, ist("15:20:00"))
+
+    assert state(liveness, ist("15:20:11")) is FeedState.DEAD
+
+
 REFUSALS = [
     (TokenRejected("no token", hint="Log in"), FeedState.REFUSED, "no token. Log in"),
     (AccessDenied("no plan"), FeedState.REFUSED, "no plan"),
