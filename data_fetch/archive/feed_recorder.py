@@ -1,5 +1,6 @@
 """Records the messages of a feed in a thread of its own, so that no disk holds up the feed."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,9 +17,12 @@ MOST_WAITING_BYTES = 64_000_000
 GROUP_BYTES = 8_000_000
 # What a message occupies in memory beside its content.
 MESSAGE_BYTES = 200
-# How long the end of a feed waits for its disk.
-CLOSE_SECONDS = 5.0
+# How long the end of a feed waits for its disk; the end of a collector waits longer for the feed.
+CLOSE_SECONDS = 2.0
 TOO_SLOW = "the feed is not recorded: the disk is too slow, or does not answer"
+FAILED = "the feed is not recorded: an error of the recorder; see the log"
+
+log = logging.getLogger(__name__)
 
 WriteMinute = Callable[[datetime, Iterable[Sequence[RecordedMessage]]], object]
 
@@ -68,8 +72,9 @@ class FeedRecorder:
 
     *write* has a thread, from the first message until `close`. It takes groups when it has a place
     for them, and raises OSError: then the rest of its minute is not recorded, and the next one is
-    tried again. Neither is the rest of a minute in which more than *most_waiting* bytes would wait
-    for it. `close` waits *patience* seconds for it. Satisfies `core.feed.recorder.MessageRecorder`.
+    tried again. So it is after any other error, which is logged. Neither is the rest of a minute
+    recorded in which more than *most_waiting* bytes would wait for it. `close` waits *patience*
+    seconds for it. Satisfies `core.feed.recorder.MessageRecorder`.
     """
 
     def __init__(
@@ -169,6 +174,10 @@ class FeedRecorder:
                 self._write(minute.start, groups)
             except OSError as problem:
                 self._fail(minute, f"the feed is not recorded: {problem.strerror or problem}")
+            except Exception:
+                # The next minute may succeed, and the feed goes on in any case.
+                self._fail(minute, FAILED)
+                log.exception("feed_recorder_failed")
             # Those that were not written have no place any more.
             for _ in groups:
                 pass

@@ -65,14 +65,16 @@ def _readiness_lines(found: StoreStatus) -> list[str]:
 
 
 def feed_lines(feed: FeedSummary) -> Iterator[str]:
-    """The state of the feed, its keys, those that it does not deliver, and the intervals without it
-    today."""
+    """The state of the feed, its keys, those that it does not deliver, what was not read, and the
+    intervals without it today."""
     yield f"Feed    {feed.state}: {feed.cause}"
     age = feed.tick_age
     ticks = "no tick yet" if age is None else f"last tick {age.total_seconds():.1f} s before that"
     yield f"        {feed.keys_line}; as of {ist_text(feed.report.at)}, {ticks}"
     for line in feed.undelivered(SHOWN_KEYS):
         yield f"        {line}"
+    if feed.unread_line is not None:
+        yield f"        {feed.unread_line}"
     recording = feed.report.recording
     if recording is not None:
         problem = f"; {recording.problem}" if recording.problem else ""

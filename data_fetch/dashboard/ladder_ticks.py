@@ -7,12 +7,14 @@ from datetime import datetime
 from data_fetch.core.chains.chains import OptionType, QuantityUnit
 from data_fetch.dashboard.ladder import GREEKS, Ladder, Row, Side
 from data_fetch.dashboard.numbers import clock_time
+from data_fetch.dashboard.reasons import SHORT_NOT_SENT
 from data_fetch.reading.feed_ticks import AWAY
 from data_fetch.reading.option_ticks import OptionTick
 
 # Columns that a tick has; all others are computed from the whole chain or since a baseline.
 QUANTITIES = ("oi", "volume")
-TICKED = (*QUANTITIES, *GREEKS, "bid", "ask", "ltp")
+BOOK = ("bid", "ask")
+TICKED = (*QUANTITIES, *GREEKS, *BOOK, "ltp")
 
 Ticks = Mapping[tuple[float, OptionType], OptionTick]
 
@@ -44,8 +46,18 @@ class ChainFeed:
             if side is None or tick is None or tick.received_at <= self.polled:
                 return side
             sent = {name: value for name in columns if (value := getattr(tick, name)) is not None}
+            # A book with one side has no price on the other, whatever the poll had.
+            if not sent.keys().isdisjoint(BOOK):
+                sent |= {name: getattr(tick, name) for name in BOOK}
+            missing = {name: SHORT_NOT_SENT for name, value in sent.items() if value is None}
             age = max(0.0, (self.now - tick.received_at).total_seconds())
-            return replace(side, values={**side.values, **sent}, ticked=frozenset(sent), age=age)
+            return replace(
+                side,
+                values={**side.values, **sent},
+                unknown={**side.unknown, **missing},
+                ticked=frozenset(sent),
+                age=age,
+            )
 
         def row_now(row: Row) -> Row:
             call, put = ((row.strike, OptionType.CALL), (row.strike, OptionType.PUT))

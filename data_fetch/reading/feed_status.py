@@ -14,9 +14,15 @@ from data_fetch.storage.feed import StoredDisconnect, disconnects_since, feed_re
 
 NOT_RUNNING = "not running"
 UNDELIVERED = (
-    "Requests bring their prices. Each new connection requests the keys again; if they stay away, "
-    "data-fetch universe shows which symbols the provider still lists."
+    "Requests bring what is missing. Each new connection requests the keys again; if that does not "
+    "help, data-fetch universe shows which symbols the provider still lists."
 )
+UNREAD_WORDS = {
+    "junk": "unreadable messages",
+    "refusals": "messages in text",
+    "unknown_fields": "unknown fields",
+    "unknown_words": "unknown words",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +64,36 @@ class FeedSummary:
         if without_room:
             parts.append(f"{without_room} without room")
         if self.report.unhonoured:
-            parts.append(f"{self.report.unhonoured} not delivered")
+            parts.append(f"{self.report.unhonoured} not delivered as requested")
         return ", ".join(parts)
+
+    @property
+    def unread_line(self) -> str | None:
+        """What the feed has sent since its start that was not read or is not known, in words; None
+        when there was nothing."""
+        unread, refusal = self.report.unread, self.report.refusal
+        if not unread:
+            return None
+        counts = ", ".join(f"{count:,} {UNREAD_WORDS[kind]}" for kind, count in unread.items())
+        last = f" (the last one in text: {refusal})" if refusal else ""
+        return f"not read or not known: {counts}{last}. Prices go on; a newer version may know it."
+
+    @property
+    def then(self) -> str | None:
+        """What to do about keys that the running feed does not deliver; None without any."""
+        return UNDELIVERED if self.report.unhonoured and self.runs else None
 
     def undelivered(self, most: int) -> list[str]:
         """A line for each of at most *most* keys that the running feed does not deliver, with its
         reason, and what to do; none when all are delivered, or the collector names none."""
-        shown = self.report.unhonoured_keys[:most]
-        if not (shown and self.runs):
+        shown, then = self.report.unhonoured_keys[:most], self.then
+        if not shown or then is None:
             return []
         more = self.report.unhonoured - len(shown)
         return [
             *(each.line for each in shown),
             *([f"and {more:,} more"] if more > 0 else []),
-            UNDELIVERED,
+            then,
         ]
 
     def document(self) -> dict[str, Any]:
@@ -90,6 +112,8 @@ class FeedSummary:
             "last_tick": ist_text(self.report.last_tick),
             "last_tick_age_seconds": None if age is None else age.total_seconds(),
             "recording": None if recording is None else asdict(recording),
+            "unread": dict(self.report.unread),
+            "refusal": self.report.refusal,
             "disconnects": [
                 {
                     "from": ist_text(each.began),

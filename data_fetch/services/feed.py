@@ -15,6 +15,7 @@ from typing import Protocol
 from data_fetch.core.clock import IST
 from data_fetch.core.errors import DataFetchError
 from data_fetch.core.feed.disconnects import Disconnect
+from data_fetch.core.feed.liveness import FeedState
 from data_fetch.core.feed.plan import EMPTY_PLAN, Plan
 from data_fetch.core.feed.recorder import RecordingStatus
 from data_fetch.core.feed.report import MOST_NAMED, FeedReport, UnhonouredKey
@@ -27,12 +28,13 @@ from data_fetch.services.feed_prices import FeedPrices
 from data_fetch.services.feed_quotes import FeedQuotes
 from data_fetch.services.recurring import RecurringService
 from data_fetch.sources.upstox.feed import UpstoxFeed
-from data_fetch.sources.upstox.feed_state import FeedStatus
+from data_fetch.sources.upstox.feed_state import FeedCounts, FeedStatus
 from data_fetch.storage.feed import FeedStore
 
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
+UNREAD = ("junk", "refusals", "unknown_fields", "unknown_words")
 
 
 class TickFollower(Protocol):
@@ -75,6 +77,7 @@ class FeedService(RecurringService):
         self._begun = False
         self._failed_recordings = 0
         self._unhonoured: Mapping[str, str] = {}
+        self._unread: Mapping[str, int] = {}
         self._ended: list[Disconnect] = []
 
     def jobs(self, timetable: Timetable) -> Sequence[Job]:
@@ -106,7 +109,10 @@ class FeedService(RecurringService):
 
     def close_slot(self) -> None:
         """Keep the ticks at the end of a slot, for what the requests may not bring of it."""
-        self._quotes.close_slot(self._feed.status(), self._feed.board.latest())
+        board = self._feed.board
+        # The first ticks of the next minute may be there already.
+        ticks = (board.latest(), board.at_the_turn_of_the_minute())
+        self._quotes.close_slot(self._feed.status(), ticks)
 
     def close(self) -> None:
         """Return when the connection is closed and no tick is taken, or after a few seconds."""
@@ -131,9 +137,12 @@ class FeedService(RecurringService):
         status = self._feed.status()
         for change in self._feed.take_changes():
             facts = {"state": str(change.state), "cause": change.cause}
-            log.info("feed", extra=facts)
+            # Only what needs more than a new attempt.
+            level = logging.WARNING if change.state is FeedState.REFUSED else logging.INFO
+            log.log(level, "feed", extra=facts)
         self._log_recording(status.recording)
         self._log_unhonoured(status.unhonoured)
+        self._log_unread(unread_of(status.counts), status.refusal)
         self._ended += self._feed.take_disconnects()
         # The status may be older than the end of its disconnect.
         present = [] if status.disconnect is None else [status.disconnect]
@@ -148,6 +157,12 @@ class FeedService(RecurringService):
             facts = {"count": len(new), "sample": dict(islice(new.items(), MOST_NAMED))}
             log.warning("feed_keys_not_delivered", extra=facts)
         self._unhonoured = unhonoured
+
+    def _log_unread(self, unread: Mapping[str, int], refusal: str) -> None:
+        """Log what was not read or is not known, when it is of a kind that has not come before."""
+        if unread.keys() - self._unread.keys():
+            log.warning("feed_not_understood", extra={**unread, "refusal": refusal})
+        self._unread = unread
 
     def _log_recording(self, recording: RecordingStatus | None) -> None:
         """Log minutes of the recording that failed since the last call."""
@@ -177,11 +192,19 @@ def feed_report_of(
         unhonoured=len(status.unhonoured),
         last_tick=max((tick.received_at for tick in latest.values()), default=None),
         recording=status.recording,
+        unread=unread_of(status.counts),
+        refusal=status.refusal,
         unhonoured_keys=tuple(
             UnhonouredKey(key, name_of(key), reason)
             for key, reason in _planned_first(status.unhonoured, plan)[:MOST_NAMED]
         ),
     )
+
+
+def unread_of(counts: FeedCounts) -> dict[str, int]:
+    """How often the feed sent what was not read or is not known, by kind; only kinds that came."""
+    found = {name: getattr(counts, name) for name in UNREAD}
+    return {name: count for name, count in found.items() if count}
 
 
 def _planned_first(unhonoured: Mapping[str, str], plan: Plan) -> list[tuple[str, str]]:

@@ -45,9 +45,9 @@ class FeedQuotes:
         self._listeners = listeners
         self._close: SlotClose | None = None
 
-    def close_slot(self, status: FeedStatus, ticks: Mapping[str, Tick]) -> None:
-        """Keep *ticks*, the newest of each key, if the feed was live throughout the slot that
-        ends now."""
+    def close_slot(self, status: FeedStatus, ticks: Sequence[Mapping[str, Tick]]) -> None:
+        """Keep *ticks*, as `SlotClose` has them, if the feed was live throughout the slot that ends
+        now."""
         slot = minute_of(self._clock.now()) - MINUTE
         live = was_live(status.condition, status.connected_since, slot)
         self._close = SlotClose(slot, ticks) if live else None
@@ -78,16 +78,16 @@ class FeedQuotes:
 
 
 def _row(instrument: Instrument, close: SlotClose, run: SyncRun) -> StoredQuote | None:
-    tick = close.ticks.get(instrument.live_key)
-    quote = tick and closing_quote(tick, instrument.instrument_key, close.slot)
-    if tick is None or quote is None:
-        return None
-    return StoredQuote(
-        symbol=instrument.symbol,
-        slot=close.slot,
-        quote=quote,
-        off_session=False,
-        received_at=tick.received_at,
-        source=SOURCE,
-        run_id=run.run_id,
-    )
+    for tick in close.of(instrument.live_key):
+        quote = closing_quote(tick, instrument.instrument_key, close.slot)
+        if quote is not None:
+            return StoredQuote(
+                symbol=instrument.symbol,
+                slot=close.slot,
+                quote=quote,
+                off_session=False,
+                received_at=tick.received_at,
+                source=SOURCE,
+                run_id=run.run_id,
+            )
+    return None

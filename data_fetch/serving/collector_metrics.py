@@ -171,6 +171,12 @@ def _of_feed(feed: FeedSummary) -> Iterator[GaugeMetricFamily]:
             (["unhonoured"], feed.report.unhonoured),
         ],
     )
+    yield _labelled(
+        "data_fetch_feed_not_understood",
+        "What the feed has sent since its start and was not read or is not known, by kind.",
+        ["kind"],
+        [([kind], count) for kind, count in feed.report.unread.items()],
+    )
     if feed.report.last_tick is not None:
         yield _one(
             "data_fetch_feed_last_tick_timestamp_seconds",

@@ -95,6 +95,7 @@ def full_scrape(database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
         awaited=0,
         unhonoured=0,
         last_tick=now,
+        unread={"junk": 1},
     )
     FeedStore(shelf.store).record(report, [])
     shelf.store.close()

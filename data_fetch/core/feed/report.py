@@ -1,7 +1,7 @@
 """The state of a collector's feed as other processes read it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,8 @@ class FeedReport:
     *keys* counts the requested keys by mode, *left_out* those without room by group of the plan;
     of the requested ones *awaited* have no entry yet, and *unhonoured* were requested in vain,
     the first of which *unhonoured_keys* names.
+    *unread* counts since the start of the feed what it sent and was not read or not known, by kind,
+    without zeros; *refusal* is its last message in text.
     *last_tick* is when the newest tick was received, *recording* how the messages are recorded;
     None where they are not.
     """
@@ -53,6 +55,8 @@ class FeedReport:
     last_tick: datetime | None
     recording: RecordingStatus | None = None
     unhonoured_keys: Sequence[UnhonouredKey] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    refusal: str = ""
 
     def is_outdated(self, now: datetime) -> bool:
         """Whether no collector has reported for a while."""
@@ -77,13 +81,15 @@ class FeedReport:
             "unhonoured_keys": [asdict(each) for each in self.unhonoured_keys],
             "last_tick": None if self.last_tick is None else self.last_tick.isoformat(),
             "recording": None if self.recording is None else asdict(self.recording),
+            "unread": dict(self.unread),
+            "refusal": self.refusal,
         }
 
 
 def report_of(document: Mapping[str, Any]) -> FeedReport:
     """The report that became *document*."""
     last = document["last_tick"]
-    # A collector of an earlier version has neither.
+    # A collector of an earlier version has neither; what else it lacks is empty.
     recording, named = document.get("recording"), document.get("unhonoured_keys", ())
     return FeedReport(
         **{

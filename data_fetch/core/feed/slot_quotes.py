@@ -1,6 +1,6 @@
 """The quotes that a feed has at the close of a slot. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +14,15 @@ SOURCE = "feed"
 
 @dataclass(frozen=True, slots=True)
 class SlotClose:
-    """The *ticks* at the end of *slot*, by live key."""
+    """The *ticks* at the end of *slot*, by live key: the newest ones, then those that they may have
+    replaced since."""
 
     slot: datetime
-    ticks: Mapping[str, Tick]
+    ticks: Sequence[Mapping[str, Tick]]
+
+    def of(self, live_key: str) -> Iterator[Tick]:
+        """The ticks of a key, newest first."""
+        return (ticks[live_key] for ticks in self.ticks if live_key in ticks)
 
 
 def was_live(condition: Condition, connected_since: datetime | None, slot: datetime) -> bool:
@@ -35,7 +40,8 @@ def closing_quote(tick: Tick, instrument_key: str, slot: datetime) -> Quote | No
     traded, sent = tick.traded_at, tick.server_time
     if traded is None or sent is None:
         return None
-    if not (slot <= traded <= slot + MINUTE and slot <= sent <= slot + MINUTE):
+    # A message at the very end may be of a trade before it.
+    if not (slot <= traded < slot + MINUTE and slot <= sent <= slot + MINUTE):
         return None
     return Quote(
         instrument_key=instrument_key,

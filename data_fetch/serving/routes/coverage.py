@@ -17,7 +17,7 @@ from data_fetch.core.feed.tick_ages import LastTick
 from data_fetch.core.freshness import USUAL
 from data_fetch.reading.coverage_days import DEFAULT_DAYS, coverage
 from data_fetch.reading.coverage_gaps import CAUSES, gaps
-from data_fetch.reading.feed_status import UNDELIVERED, FeedSummary
+from data_fetch.reading.feed_status import FeedSummary
 from data_fetch.reading.frames import rows_table
 from data_fetch.reading.freshness_report import FreshnessReport, freshness_report
 from data_fetch.reading.instants import date_of
@@ -256,7 +256,7 @@ def _feed_document(feed: FeedSummary | None) -> dict[str, Any] | None:
         "cause": feed.cause,
         "unhonoured": report.unhonoured,
         "unhonoured_keys": [asdict(each) for each in report.unhonoured_keys],
-        "then": UNDELIVERED if report.unhonoured else None,
+        "then": feed.then,
     }
 
 

@@ -1,11 +1,14 @@
-"""Hands ticks from the thread of a feed to others: the newest of each key, and nothing older.
+"""Hands ticks from the thread of a feed to others: the newest of each key, and that of the minute
+before.
 
 Memory is bounded by the number of keys, however slowly a reader reads.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from threading import Condition
 
+from data_fetch.core.clock import minute_of
 from data_fetch.core.feed.ticks import Tick
 
 
@@ -52,11 +55,17 @@ class TickBoard:
     def __init__(self) -> None:
         self._changed = Condition()
         self._latest: dict[str, Tick] = {}
+        self._minute: datetime | None = None
+        self._before: Mapping[str, Tick] = {}
         self._readers: list[TickReader] = []
 
     def put(self, ticks: Mapping[str, Tick]) -> None:
-        """Replace the ticks of the keys in *ticks*."""
+        """Replace the ticks of the keys in *ticks*: one at least, all of one message."""
+        any_tick = next(iter(ticks.values()))
+        minute = minute_of(any_tick.server_time or any_tick.received_at)
         with self._changed:
+            if self._minute is None or minute > self._minute:
+                self._minute, self._before = minute, dict(self._latest)
             self._latest.update(ticks)
             for reader in self._readers:
                 reader.add(ticks)
@@ -80,6 +89,11 @@ class TickBoard:
         """The newest tick of every key."""
         with self._changed:
             return dict(self._latest)
+
+    def at_the_turn_of_the_minute(self) -> Mapping[str, Tick]:
+        """The newest tick that every key had when the first message of the newest minute came."""
+        with self._changed:
+            return self._before
 
     def reader(self) -> TickReader:
         """A reader that gets what comes from now on."""

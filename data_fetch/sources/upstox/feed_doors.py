@@ -46,6 +46,11 @@ OTHERS = (
     "itself."
 )
 
+TOO_MANY = (
+    "There were too many connections, of this program or another one of this account; it is tried "
+    "again by itself when the wait is over."
+)
+
 Socket = aiohttp.ClientWebSocketResponse[bool]
 
 
@@ -165,8 +170,9 @@ def _handshake_problem(refused: aiohttp.WSServerHandshakeError, clock: Clock) ->
         # The token was just accepted: what is refused here is the code in the address.
         return BadResponse("The feed refused the code of its address (401): it is requested anew")
     if refused.status in (403, 429):
+        hint = OTHERS if refused.status == 403 else TOO_MANY
         return RateLimited(
-            f"The feed refuses the connection ({refused.status})", retry_after=wait, hint=OTHERS
+            f"The feed refuses the connection ({refused.status})", retry_after=wait, hint=hint
         )
     if refused.status >= 500:
         return Unavailable(f"The feed returned {refused.status} instead of a connection")

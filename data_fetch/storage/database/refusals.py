@@ -229,7 +229,11 @@ SQLITE: Mapping[int, Refusal] = {
     sqlite3.SQLITE_NOTADB: UNUSABLE_FILE,
 }
 # These have the code of every faulty statement.
-FOREIGN_FILE = re.compile(r"no such (table|column)|has no column|table .* already exists")
+SQLITE_BY_TEXT = (
+    (r"no such (table|column)|has no column|table .* already exists", NOT_OUR_SCHEMA),
+    # Its header has a format number that this SQLite does not know.
+    ("unsupported file format", UNUSABLE_FILE),
+)
 
 
 def database_error(url: URL, problem: BaseException, *, lost: bool) -> DataFetchError | None:
@@ -263,8 +267,8 @@ def _refusals(problem: BaseException) -> Iterator[Refusal]:
         code = getattr(problem, "sqlite_errorcode", None)
         if code is not None and code & 0xFF in SQLITE:
             yield SQLITE[code & 0xFF]
-        elif FOREIGN_FILE.search(str(problem)):
-            yield NOT_OUR_SCHEMA
+        else:
+            yield from (each for text, each in SQLITE_BY_TEXT if re.search(text, str(problem)))
     elif isinstance(problem, UnicodeDecodeError):
         # SQLite stores no text that is not UTF-8.
         yield SQLITE[sqlite3.SQLITE_CORRUPT]

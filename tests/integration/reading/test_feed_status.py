@@ -157,13 +157,28 @@ def test_a_disconnect_whose_end_is_known_does_not_become_open_again(shelf: Shelf
     assert [each.ended for each in summary(shelf).disconnects] == [over.ended]
 
 
+def test_what_the_feed_sent_and_was_not_read_is_shown(shelf: Shelf) -> None:
+    strange = replace(
+        REPORT, unread={"junk": 2, "refusals": 6, "unknown_fields": 1_041}, refusal="limit"
+    )
+    FeedStore(shelf.store).record(strange, [])
+    found = summary(shelf)
+
+    assert found.unread_line in [line.strip() for line in feed_lines(found)]
+    assert found.unread_line == (
+        "not read or not known: 2 unreadable messages, 6 messages in text, 1,041 unknown fields "
+        "(the last one in text: limit). Prices go on; a newer version may know it."
+    )
+    assert found.document()["unread"] == {"junk": 2, "refusals": 6, "unknown_fields": 1_041}
+
+
 def test_people_see_state_keys_and_disconnects(shelf: Shelf) -> None:
     FeedStore(shelf.store).record(REPORT, [cut(5, 1), cut(2, None)])
     found = summary(shelf)
 
     assert list(feed_lines(found)) == [
         "Feed    live: prices come",
-        "        213 full, 640 option_greeks, 12 without room, 2 not delivered; "
+        "        213 full, 640 option_greeks, 12 without room, 2 not delivered as requested; "
         "as of 2026-09-16T10:00:00+05:30, last tick 0.5 s before that",
         "        recorded 44 minutes, 1 failed; the feed is not recorded: no space",
         "        away from 2026-09-16T09:55:00+05:30 to 2026-09-16T09:56:00+05:30: "
@@ -171,8 +186,8 @@ def test_people_see_state_keys_and_disconnects(shelf: Shelf) -> None:
         "        away from 2026-09-16T09:58:00+05:30 to now: the connection was cut",
     ]
     assert feed_line(found) == (
-        "Feed live: prices come · 213 full, 640 option_greeks, 12 without room, 2 not delivered, "
-        "disconnects today: 2"
+        "Feed live: prices come · 213 full, 640 option_greeks, 12 without room, "
+        "2 not delivered as requested, disconnects today: 2"
     )
     assert found.document()["disconnects"][1] == {
         "from": "2026-09-16T09:58:00+05:30",

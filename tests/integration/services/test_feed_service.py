@@ -202,6 +202,21 @@ def test_a_key_that_is_not_delivered_is_named_with_its_reason(
     assert vars(logged)["sample"] == {stock: NO_ENTRY}
 
 
+def test_what_cannot_be_read_is_counted_and_logged_once(
+    env: FeedEnv, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    env.until(lambda report: report.state == "live" and report.awaited == 0)
+
+    env.order(kind="feed-junk", times=2)
+    report = env.until(lambda report: report.unread.get("junk") == 2)
+    env.feed.tick()
+
+    assert report.state == "live"
+    logged = [each for each in caplog.records if each.message == "feed_not_understood"]
+    assert len(logged) == 1
+
+
 def test_an_option_that_is_not_delivered_has_the_name_of_its_contract(env: FeedEnv) -> None:
     env.until(lambda report: report.state == "live" and len(report.keys) == 2)
     env.until(lambda report: report.awaited == 0)

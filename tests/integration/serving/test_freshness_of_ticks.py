@@ -53,7 +53,11 @@ def test_freshness_has_the_ticks_and_the_state_of_the_feed(
         tick = live_candle(RELIANCE, NOW - 60 * SECOND, NOW - 2.5 * SECOND)
         LivePrices(server.shelf.store).record([tick], [])
         beside = answered(server)
+        monkeypatch.setattr(SystemClock, "now", lambda _: NOW + 3_600 * SECOND)
+        gone = answered(server)["feed"]
 
+    # No collector requests anything any more.
+    assert (gone["state"], gone["unhonoured"], gone["then"]) == ("not running", 1, None)
     assert without["feed"] is None
     assert without["columns"]["last_tick"] == without["columns"]["tick_age_seconds"] == [None] * 3
     assert beside["feed"] == {

@@ -305,6 +305,13 @@ def damage_schema(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"CREATE TABLE", b"CREATE \xffABLE"))
 
 
+def raise_format(file: Path) -> None:
+    """The format number of its schema, in the header, is none that SQLite knows."""
+    content = bytearray(file.read_bytes())
+    content[47] = 255
+    file.write_bytes(content)
+
+
 def make_foreign(file: Path) -> None:
     file.unlink()
     with sqlite3.connect(file) as connection:
@@ -317,6 +324,7 @@ def make_foreign(file: Path) -> None:
         pytest.param(damage, StoreRefused, id="damaged"),
         pytest.param(damage_schema, StoreRefused, id="damaged schema"),
         pytest.param(lambda file: file.write_bytes(b"no database" * 400), SetupError, id="no db"),
+        pytest.param(raise_format, SetupError, id="a later format"),
         pytest.param(make_foreign, SetupError, id="another program's"),
     ],
 )

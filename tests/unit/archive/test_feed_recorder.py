@@ -9,6 +9,7 @@ from effort import PATIENCE_SECONDS
 from feed_stub import until
 
 from data_fetch.archive.feed_recorder import (
+    FAILED,
     GROUP_BYTES,
     MESSAGE_BYTES,
     TOO_SLOW,
@@ -196,6 +197,24 @@ def test_a_minute_that_fails_ends_and_the_next_one_is_tried() -> None:
         failed=1, problem="the feed is not recorded: Input/output error"
     )
     assert recorder.status() == RecordingStatus(files=1, failed=1)
+
+
+def test_an_error_of_the_recorder_costs_its_minute_and_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = FeedRecorder(
+        failing(MemoryError(), lambda minute: minute == START), patience=PATIENCE_SECONDS
+    )
+    recorder.add(MESSAGE, START)
+    recorder.close()
+    failed = recorder.status()
+    recorder.add(MESSAGE, START + MINUTE)
+    recorder.close()
+
+    assert failed == RecordingStatus(failed=1, problem=FAILED)
+    assert recorder.status() == RecordingStatus(files=1, failed=1)
+    [logged] = [each for each in caplog.records if each.message == "feed_recorder_failed"]
+    assert logged.exc_info is not None
 
 
 def test_what_failed_has_left_the_memory() -> None:

@@ -71,7 +71,7 @@ def test_a_leg_is_of_the_feed_where_that_is_newer(
 
 
 def test_what_the_feed_sent_takes_the_place_of_the_poll_and_all_else_stays() -> None:
-    before, sent = polled(), {"oi": 150.0, "iv": 0.145, "delta": 0.5, "bid": 7.9}
+    before, sent = polled(), {"oi": 150.0, "iv": 0.145, "delta": 0.5, "bid": 7.9, "ask": 8.1}
 
     [now], [was] = seen({CALL: tick(5, **sent)}).rows, before.rows
 
@@ -85,6 +85,26 @@ def test_what_the_feed_sent_takes_the_place_of_the_poll_and_all_else_stays() -> 
         name: was.call.values[name] for name in rest
     }
     assert (now.marks, now.put) == (was.marks, was.put)
+
+
+@pytest.mark.parametrize(
+    ("sent", "book"),
+    [
+        pytest.param({"bid": 4.0, "ask": 5.5}, (4.0, 5.5), id="both sides"),
+        pytest.param({"ask": 5.5}, (None, 5.5), id="no bid"),
+        pytest.param({}, (10.0, 11.0), id="no book"),
+    ],
+)
+def test_the_sides_of_a_book_are_of_one_source(
+    sent: dict[str, float], book: tuple[float | None, float | None]
+) -> None:
+    ladder = ladder_of(shown(chain_of([leg(100, CALL, ltp=7.5, bid=10.0, ask=11.0)])))
+
+    [row] = seen({CALL: tick(5, **sent)}, ladder).rows
+
+    assert row.call is not None
+    assert (row.call.values["bid"], row.call.values["ask"]) == book
+    assert ("bid" in row.call.unknown) is (book[0] is None)
 
 
 def test_the_columns_of_ticks_are_columns_without_the_changes() -> None:

@@ -8,7 +8,7 @@ import pytest
 from data_fetch.core.feed.liveness import Condition, FeedState
 from data_fetch.core.feed.modes import Mode
 from data_fetch.core.feed.plan import Plan
-from data_fetch.core.feed.report import MOST_NAMED
+from data_fetch.core.feed.report import MOST_NAMED, report_of
 from data_fetch.core.feed.ticks import TickCounts
 from data_fetch.services.feed import feed_report_of
 from data_fetch.sources.upstox.feed_state import FeedCounts, FeedStatus
@@ -17,7 +17,7 @@ NOW = datetime(2026, 9, 16, 4, 30, tzinfo=UTC)
 MANY = {f"KEY{number:02}": "refused" for number in range(MOST_NAMED + 3)}
 
 
-def status(unhonoured: Mapping[str, str]) -> FeedStatus:
+def status(unhonoured: Mapping[str, str], counts: FeedCounts | None = None) -> FeedStatus:
     return FeedStatus(
         condition=Condition(state=FeedState.LIVE, cause="prices come", since=NOW, expected=True),
         connected_since=NOW,
@@ -27,7 +27,7 @@ def status(unhonoured: Mapping[str, str]) -> FeedStatus:
         left_out={},
         disconnect=None,
         refusal="",
-        counts=FeedCounts(),
+        counts=counts or FeedCounts(),
         ticks=TickCounts(),
         recording=None,
     )
@@ -58,3 +58,12 @@ def test_keys_that_are_not_delivered_are_named_the_most_important_first(
     for each in report.unhonoured_keys:
         assert each.reason == unhonoured[each.key]
         assert each.symbol == ("RELIANCE" if each.key == "A" else None)
+
+
+def test_what_was_not_read_is_counted_by_kind_without_zeros() -> None:
+    counts = FeedCounts(messages=900, junk=2, unknown_words=7)
+
+    report = feed_report_of(status({}, counts), Plan(), {}, {}.get, NOW)
+
+    assert report.unread == {"junk": 2, "unknown_words": 7}
+    assert report_of(report.document()) == report

@@ -6,7 +6,7 @@ import pytest
 
 from data_fetch.core.feed.liveness import Condition, FeedState
 from data_fetch.core.feed.modes import Mode
-from data_fetch.core.feed.slot_quotes import closing_quote, was_live
+from data_fetch.core.feed.slot_quotes import SlotClose, closing_quote, was_live
 from data_fetch.core.feed.ticks import Tick, ms_of_instant
 from data_fetch.core.quotes.quotes import Quote
 
@@ -37,7 +37,8 @@ def tick(traded: datetime | None, sent: datetime | None) -> Tick:
     ("traded", "sent", "is_quote"),
     [
         pytest.param(after(30), after(59), True, id="traded and sent in the slot"),
-        pytest.param(after(0), after(60), True, id="at its very ends"),
+        pytest.param(after(0), after(60), True, id="sent at its very end"),
+        pytest.param(after(60), after(60), False, id="traded at its very end"),
         pytest.param(after(-1), after(59), False, id="traded before it"),
         pytest.param(after(30), after(61), False, id="sent after it"),
         pytest.param(None, after(59), False, id="without a time of the trade"),
@@ -50,6 +51,17 @@ def test_a_tick_is_a_quote_of_the_slot_in_which_it_was_traded_and_sent(
     expected = Quote(instrument_key=DATED, last_price=1400.5, ltq=7, prev_close=1390.0)
 
     assert closing_quote(tick(traded, sent), DATED, SLOT) == (expected if is_quote else None)
+
+
+def test_the_ticks_of_a_key_are_tried_newest_first() -> None:
+    newest, before = tick(after(60), after(60.1)), tick(after(58), after(58.2))
+    close = SlotClose(SLOT, [{KEY: newest}, {KEY: before, "OTHER": before}])
+
+    assert list(close.of(KEY)) == [newest, before]
+    assert list(close.of("OTHER")) == [before]
+    assert list(close.of("NONE")) == []
+    quotes = [closing_quote(each, DATED, SLOT) for each in close.of(KEY)]
+    assert [quote is not None for quote in quotes] == [False, True]
 
 
 @pytest.mark.parametrize(

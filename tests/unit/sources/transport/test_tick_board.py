@@ -1,7 +1,7 @@
 """The board of ticks: the newest of each key, for any number of readers."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 
 from hypothesis import given
@@ -27,6 +27,36 @@ def test_a_reader_gets_the_newest_tick_of_each_key_once() -> None:
     assert reader.take() == ticks(1.0, "A") | ticks(2.0, "B")
     assert reader.take() == {}
     assert reader.conflated == 1
+
+
+def sent(price: float, key: str, second: float) -> dict[str, Tick]:
+    """A message that was sent so many seconds after START."""
+    at = START + timedelta(seconds=second)
+    return {key: Tick(key, Mode.LTPC, price, 0, None, None, at, at, None)}
+
+
+def test_the_first_message_of_a_minute_replaces_no_tick_of_the_one_before() -> None:
+    board = TickBoard()
+    for price, key, second in [
+        (1.0, "A", 59.0),
+        (2.0, "B", 59.9),
+        (3.0, "A", 60.0),
+        (4.0, "B", 60.1),
+        # A clock that is set back ends no minute.
+        (5.0, "B", 30.0),
+        (6.0, "B", 61.0),
+    ]:
+        board.put(sent(price, key, second))
+
+    assert board.at_the_turn_of_the_minute() == sent(1.0, "A", 59.0) | sent(2.0, "B", 59.9)
+    assert {each.last_price for each in board.latest().values()} == {3.0, 6.0}
+
+
+def test_before_a_second_minute_no_tick_is_of_the_one_before() -> None:
+    board = TickBoard()
+    board.put(sent(1.0, "A", 10.0))
+
+    assert board.at_the_turn_of_the_minute() == {}
 
 
 def test_readers_do_not_take_from_each_other() -> None:
@@ -81,7 +111,9 @@ def test_waiting_ends_without_one() -> None:
     assert TickBoard().reader().take(seconds=0.01) == {}
 
 
-@given(st.lists(st.tuples(st.floats(1, 2), st.sets(st.sampled_from("ABC"))), max_size=30))
+@given(
+    st.lists(st.tuples(st.floats(1, 2), st.sets(st.sampled_from("ABC"), min_size=1)), max_size=30)
+)
 def test_a_slow_reader_grows_with_the_keys_only(
     messages: list[tuple[float, set[str]]],
 ) -> None:
