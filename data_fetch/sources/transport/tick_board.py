@@ -9,7 +9,7 @@ from datetime import datetime
 from threading import Condition
 
 from data_fetch.core.clock import minute_of
-from data_fetch.core.feed.ticks import Tick
+from data_fetch.core.feed.ticks import CLOCKS_DIFFER, Tick
 
 
 class TickReader:
@@ -61,8 +61,7 @@ class TickBoard:
 
     def put(self, ticks: Mapping[str, Tick]) -> None:
         """Replace the ticks of the keys in *ticks*: one at least, all of one message."""
-        any_tick = next(iter(ticks.values()))
-        minute = minute_of(any_tick.server_time or any_tick.received_at)
+        minute = minute_of(_sent_at(next(iter(ticks.values()))))
         with self._changed:
             if self._minute is None or minute > self._minute:
                 self._minute, self._before = minute, dict(self._latest)
@@ -107,3 +106,10 @@ class TickBoard:
         with self._changed:
             if reader in self._readers:
                 self._readers.remove(reader)
+
+
+def _sent_at(tick: Tick) -> datetime:
+    """When the message of *tick* was sent; when it was received, if the server's time cannot be."""
+    sent = tick.server_time
+    possible = sent is not None and abs(sent - tick.received_at) <= CLOCKS_DIFFER
+    return sent if sent is not None and possible else tick.received_at

@@ -52,6 +52,18 @@ def test_the_first_message_of_a_minute_replaces_no_tick_of_the_one_before() -> N
     assert {each.last_price for each in board.latest().values()} == {3.0, 6.0}
 
 
+def test_a_time_of_the_server_that_cannot_be_ends_no_minute() -> None:
+    board = TickBoard()
+    for second in (10.0, 59.0):
+        board.put(sent(second, "A", second))
+    [ahead] = sent(59.5, "A", 59.5).values()
+    board.put({"A": ahead._replace(server_time=START + timedelta(days=365))})
+    board.put(sent(61.0, "A", 61.0))
+
+    [last] = board.at_the_turn_of_the_minute().values()
+    assert last.last_price == 59.5
+
+
 def test_before_a_second_minute_no_tick_is_of_the_one_before() -> None:
     board = TickBoard()
     board.put(sent(1.0, "A", 10.0))
