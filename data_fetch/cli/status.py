@@ -73,8 +73,8 @@ def feed_lines(feed: FeedSummary) -> Iterator[str]:
     yield f"        {feed.keys_line}; as of {ist_text(feed.report.at)}, {ticks}"
     for line in feed.undelivered(SHOWN_KEYS):
         yield f"        {line}"
-    if feed.unread_line is not None:
-        yield f"        {feed.unread_line}"
+    for line in feed.unread_lines:
+        yield f"        {line}"
     recording = feed.report.recording
     if recording is not None:
         problem = f"; {recording.problem}" if recording.problem else ""

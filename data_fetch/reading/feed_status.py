@@ -17,9 +17,8 @@ UNDELIVERED = (
     "Requests bring what is missing. Each new connection requests the keys again; if that does not "
     "help, data-fetch universe shows which symbols the provider still lists."
 )
-UNREAD_WORDS = {
+NOT_KNOWN = {
     "junk": "unreadable messages",
-    "refusals": "messages in text",
     "unknown_fields": "unknown fields",
     "unknown_words": "unknown words",
 }
@@ -68,15 +67,20 @@ class FeedSummary:
         return ", ".join(parts)
 
     @property
-    def unread_line(self) -> str | None:
-        """What the feed has sent since its start that was not read or is not known, in words; None
-        when there was nothing."""
-        unread, refusal = self.report.unread, self.report.refusal
-        if not unread:
-            return None
-        counts = ", ".join(f"{count:,} {UNREAD_WORDS[kind]}" for kind, count in unread.items())
-        last = f" (the last one in text: {refusal})" if refusal else ""
-        return f"not read or not known: {counts}{last}. Prices go on; a newer version may know it."
+    def unread_lines(self) -> list[str]:
+        """What the running feed has sent since its start that was a refusal, was not read or is not
+        known, in words."""
+        if not self.runs:
+            return []
+        unread, lines = self.report.unread, []
+        if refusals := unread.get("refusals"):
+            lines.append(f"refusals in text: {refusals:,}, the last one: {self.report.refusal}")
+        strange = [
+            f"{unread[kind]:,} {words}" for kind, words in NOT_KNOWN.items() if kind in unread
+        ]
+        if strange:
+            lines.append(f"not understood: {', '.join(strange)}; a newer version may know them")
+        return lines
 
     @property
     def then(self) -> str | None:

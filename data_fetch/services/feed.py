@@ -137,7 +137,7 @@ class FeedService(RecurringService):
         status = self._feed.status()
         for change in self._feed.take_changes():
             facts = {"state": str(change.state), "cause": change.cause}
-            # Only what needs more than a new attempt.
+            # It lasts until something is done, or for as long as the provider demands.
             level = logging.WARNING if change.state is FeedState.REFUSED else logging.INFO
             log.log(level, "feed", extra=facts)
         self._log_recording(status.recording)

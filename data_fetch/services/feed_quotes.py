@@ -78,16 +78,16 @@ class FeedQuotes:
 
 
 def _row(instrument: Instrument, close: SlotClose, run: SyncRun) -> StoredQuote | None:
-    for tick in close.of(instrument.live_key):
-        quote = closing_quote(tick, instrument.instrument_key, close.slot)
-        if quote is not None:
-            return StoredQuote(
-                symbol=instrument.symbol,
-                slot=close.slot,
-                quote=quote,
-                off_session=False,
-                received_at=tick.received_at,
-                source=SOURCE,
-                run_id=run.run_id,
-            )
-    return None
+    tick = close.of(instrument.live_key)
+    quote = tick and closing_quote(tick, instrument.instrument_key, close.slot)
+    if tick is None or quote is None:
+        return None
+    return StoredQuote(
+        symbol=instrument.symbol,
+        slot=close.slot,
+        quote=quote,
+        off_session=False,
+        received_at=tick.received_at,
+        source=SOURCE,
+        run_id=run.run_id,
+    )

@@ -248,29 +248,11 @@ class Liveness:
                 since=now,
                 expected=True,
             )
-        if self._last_price is not None and not since.keys() & self._last_ticks.keys():
-            return self._without_sentinels(now, self._last_price, since)
         return self._in_session(now, since)
-
-    def _without_sentinels(
-        self, now: datetime, last_price: datetime, openings: Mapping[str, datetime]
-    ) -> Condition:
-        """The condition when prices have come, and none of the sentinels *openings*: a new
-        connection would hardly deliver them, and cost the others."""
-        if now - last_price > self._rules.mute_after:
-            return Condition(
-                state=FeedState.CONNECTING,
-                cause=f"connected, and no price of {self._names(openings)} has come, which would "
-                "show whether prices come",
-                since=now,
-                expected=True,
-            )
-        return Condition(state=FeedState.LIVE, cause="prices come", since=now, expected=True)
 
     def _in_session(self, now: datetime, openings: Mapping[str, datetime]) -> Condition:
         """The condition by the sentinels that have had to tick since the instants *openings*."""
-        # One whose market has closed since was a sign of life until then.
-        ticked_at = max(self._last_ticks.values(), default=None)
+        ticked_at = self._sign_of_life(openings)
         earliest = min(openings.values())
         self._silent_since = silent_since = max(earliest, ticked_at or earliest)
         silence = now - silent_since
@@ -291,6 +273,14 @@ class Liveness:
                 expected=True,
             )
         return Condition(state=FeedState.LIVE, cause="prices come", since=now, expected=True)
+
+    def _sign_of_life(self, openings: Mapping[str, datetime]) -> datetime | None:
+        """The last price that shows whether prices come; None when none has come."""
+        if openings.keys() & self._last_ticks.keys():
+            # One whose market has closed since was a sign of life until then.
+            return max(self._last_ticks.values())
+        # A new connection would hardly deliver the sentinels, and cost what comes beside them.
+        return self._last_price
 
     def _openings(self, now: datetime, calendar: MarketCalendar) -> dict[str, datetime]:
         """The sentinels that have to tick at *now*, and since when they have had to."""

@@ -1,6 +1,6 @@
 """The quotes that a feed has at the close of a slot. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,9 +20,15 @@ class SlotClose:
     slot: datetime
     ticks: Sequence[Mapping[str, Tick]]
 
-    def of(self, live_key: str) -> Iterator[Tick]:
-        """The ticks of a key, newest first."""
-        return (ticks[live_key] for ticks in self.ticks if live_key in ticks)
+    def of(self, live_key: str) -> Tick | None:
+        """The newest tick of a key that is not of the next minute."""
+        found = (ticks[live_key] for ticks in self.ticks if live_key in ticks)
+        return next((each for each in found if not self._is_later(each)), None)
+
+    def _is_later(self, tick: Tick) -> bool:
+        end, traded = self.slot + MINUTE, tick.traded_at
+        was_traded = traded is not None and traded >= end
+        return was_traded or (tick.server_time is not None and tick.server_time > end)
 
 
 def was_live(condition: Condition, connected_since: datetime | None, slot: datetime) -> bool:

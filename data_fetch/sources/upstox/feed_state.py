@@ -149,6 +149,7 @@ class FeedFacts:
 
     def failed(self, problem: DataFetchError, at: datetime, keys: frozenset[str]) -> None:
         """No connection, which was to have *keys*, was established."""
+        self.connected_since = None
         self.liveness.failed(problem, at)
         self.log.lost(at, str(problem), keys)
 

@@ -237,11 +237,16 @@ def test_a_sentinel_that_is_not_delivered_ends_no_connection_that_delivers_other
     for second in range(10, 60):
         liveness.ticked([], ist(f"15:20:{second}"))
         assert state(liveness, ist(f"15:20:{second}")) is FeedState.LIVE
-    silent = liveness.condition(ist("15:30:00"), CALENDAR)
-    assert (silent.state, silent.expected) == (FeedState.CONNECTING, True)
-    assert silent.cause == (
-        "connected, and no price of Future has come, which would show whether prices come"
-    )
+    assert state(liveness, ist("15:21:05")) is FeedState.MUTE
+    assert liveness.next_look(ist("15:21:05")) == ist("15:21:09.001")
+    assert state(liveness, ist("15:21:10")) is FeedState.DEAD
+
+
+def test_a_price_from_before_the_session_excuses_no_silence_in_it() -> None:
+    liveness = opened(ist("09:10:00"))
+    liveness.ticked([], ist("09:10:02"))
+
+    assert state(liveness, ist("09:15:11")) is FeedState.DEAD
 
 
 def test_a_new_connection_that_delivers_nothing_is_given_up_after_the_indices_ended() -> None:

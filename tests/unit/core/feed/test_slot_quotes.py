@@ -53,15 +53,27 @@ def test_a_tick_is_a_quote_of_the_slot_in_which_it_was_traded_and_sent(
     assert closing_quote(tick(traded, sent), DATED, SLOT) == (expected if is_quote else None)
 
 
-def test_the_ticks_of_a_key_are_tried_newest_first() -> None:
-    newest, before = tick(after(60), after(60.1)), tick(after(58), after(58.2))
-    close = SlotClose(SLOT, [{KEY: newest}, {KEY: before, "OTHER": before}])
+BEFORE = tick(after(58), after(58.2))
 
-    assert list(close.of(KEY)) == [newest, before]
-    assert list(close.of("OTHER")) == [before]
-    assert list(close.of("NONE")) == []
-    quotes = [closing_quote(each, DATED, SLOT) for each in close.of(KEY)]
-    assert [quote is not None for quote in quotes] == [False, True]
+
+@pytest.mark.parametrize(
+    ("newest", "taken"),
+    [
+        pytest.param(tick(after(59), after(60)), 0, id="of the slot"),
+        pytest.param(tick(after(60), after(60.1)), 1, id="traded in the next minute"),
+        pytest.param(tick(after(59), after(60.1)), 1, id="sent in the next minute"),
+        # It is no quote, and an older one would not be the last of the slot.
+        pytest.param(tick(after(59), None), 0, id="of a message without a time"),
+        pytest.param(tick(after(-30), after(59)), 0, id="traded before the slot"),
+    ],
+)
+def test_a_tick_of_the_next_minute_hides_none_of_the_slot(newest: Tick, taken: int) -> None:
+    ticks = [{KEY: newest}, {KEY: BEFORE, "OTHER": BEFORE}]
+    close = SlotClose(SLOT, ticks)
+
+    assert close.of(KEY) == ticks[taken][KEY]
+    assert close.of("OTHER") == BEFORE
+    assert close.of("NONE") is None
 
 
 @pytest.mark.parametrize(
