@@ -157,9 +157,36 @@ FAULTS_OF_THE_FEED = [
 ]
 
 
-def test_with_the_feed_every_table_equals_that_of_requests_alone(tmp_path: Path) -> None:
-    alone = collected(tmp_path / "alone", FAULTS_OF_THE_FEED, feed=False, until="09:33")
-    beside = collected(tmp_path / "beside", FAULTS_OF_THE_FEED, feed=True, until="09:33")
+# The others that a day may bring; each connection that is lost meets the next refusal.
+MORE_FAULTS_OF_THE_FEED = [
+    fault("feed-close", "09:17:00", "09:17:30", times=1, code=1001),
+    fault("feed-used-code", "09:17:00", "09:17:40", times=1),
+    fault("feed-close", "09:18:30", "09:19:00", times=1, code=1012),
+    fault("feed-nowhere", "09:18:30", "09:19:10", times=1),
+    fault("feed-cut", "09:20:05", "09:20:30", times=1),
+    fault("cloudflare-403", "09:20:00", "09:21:00", api="feed-connect", times=1),
+    fault("token-expired", "09:20:00", "09:21:30", api="feed-connect", times=2),
+    fault("rate-limited", "09:21:00", "09:22:30", api="feed-authorize", times=1),
+    fault("feed-text-error", "09:23:00", "09:23:30"),
+    fault("feed-unknown-values", "09:23:30", "09:24:00"),
+    fault("feed-large-frame", "09:24:00", "09:24:10", times=2),
+    fault("feed-unsub-ignored", "09:15:00", "09:33:00"),
+    fault("feed-cut", "09:25:05", "09:25:30", times=1),
+    fault("feed-snapshot-missing", "09:25:00", "09:27:00", instruments=["TCS"]),
+    fault("feed-half-mute", "09:27:00", "09:30:00", instruments=["TCS", "RELIANCE"]),
+]
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [FAULTS_OF_THE_FEED, MORE_FAULTS_OF_THE_FEED],
+    ids=["mute to stall", "codes to half mute"],
+)
+def test_with_the_feed_every_table_equals_that_of_requests_alone(
+    faults: Sequence[dict[str, Any]], tmp_path: Path
+) -> None:
+    alone = collected(tmp_path / "alone", faults, feed=False, until="09:33")
+    beside = collected(tmp_path / "beside", faults, feed=True, until="09:33")
 
     assert beside.facts == alone.facts
     assert len(alone.quotes) == 18 * len(SYMBOLS)
