@@ -29,7 +29,7 @@ from data_fetch.paper_exchange.wire import ApiError
 FRAME_KEYS = 500
 PING_EVERY = timedelta(seconds=30)
 # Real seconds that a virtual clock waits for a client to read.
-READING_SECONDS = 5.0
+READING_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Connection:
         self._sending = asyncio.Lock()
         self._read_up = asyncio.Event()
         self._read_up.set()
+        self._awaited_pong = b""
 
     def to_json(self) -> dict[str, Any]:
         keys = self._subscriptions.by_mode()
@@ -117,21 +118,20 @@ class Connection:
     async def tick_and_be_read(self) -> None:
         """The same; returns when the client has read the frames, as the pong of a ping proves.
 
-        A client that does not answer is waited for once, until it answers again.
+        Until it has subscribed to something its request may be on its way, and a pong comes after
+        it. A client that does not answer is waited for once, until it answers again.
         """
         sent, is_reading = self._frames, self._read_up.is_set()
         await self.tick()
-        if self._frames == sent or self.ended.is_set():
+        is_quiet = self._frames == sent and self._subscriptions.keys
+        if is_quiet or self.ended.is_set():
             return
         self._read_up.clear()
-        await self._attempt(self._socket.ping(self._mark()))
+        self._awaited_pong = str(self._frames).encode()
+        await self._attempt(self._socket.ping(self._awaited_pong))
         if is_reading:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._read_up.wait(), READING_SECONDS)
-
-    def _mark(self) -> bytes:
-        """What a ping after the last frame carries, and its pong."""
-        return str(self._frames).encode()
 
     async def _read(self) -> None:
         async for message in self._socket:
@@ -145,7 +145,7 @@ class Connection:
                     if not self._faults("feed-ping", self._parts.now()):
                         await self._attempt(self._socket.pong(message.data))
             case WSMsgType.PONG:
-                if bytes(message.data) == self._mark():
+                if bytes(message.data) == self._awaited_pong:
                     self._read_up.set()
             case WSMsgType.BINARY | WSMsgType.TEXT:
                 async with self._sending:
